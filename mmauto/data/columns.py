@@ -1,0 +1,187 @@
+"""Lazy samples: a column knows its raw samples and decodes one when asked for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Rows = Sequence[int] | np.ndarray
+
+
+class _Samples:
+    """What all columns share: length, iteration, and a digest over samples and their order."""
+
+    modality: ClassVar[str]
+    fields: Mapping[str, str] = MappingProxyType({})
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Any:
+        raise NotImplementedError
+
+    def raw(self, index: int) -> bytes:
+        """The bytes that identify a sample; empty where it is missing."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[index] for index in range(len(self)))
+
+    def digest(self) -> str:
+        """A SHA-256 over every sample's bytes, in order: another content is another digest."""
+        total = hashlib.sha256(f"{self.modality}:{sorted(self.fields.items())}".encode())
+        for index in range(len(self)):
+            total.update(hashlib.sha256(self.raw(index)).digest())
+        return total.hexdigest()
+
+
+class ImageFiles(_Samples):
+    """Images in files, decoded to RGB when asked for.
+
+    Args:
+        paths: a file each, or None where the image is missing.
+    """
+
+    modality = "image"
+
+    def __init__(self, paths: Sequence[Path | None]):
+        self.paths = list(paths)
+
+    @property
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool."""
+        return np.array([path is not None for path in self.paths], dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image | None:
+        from PIL import Image
+
+        path = self.paths[index]
+        if path is None:
+            return None
+        with Image.open(path) as image:
+            return image.convert("RGB")
+
+    def raw(self, index: int) -> bytes:
+        path = self.paths[index]
+        return b"" if path is None else path.read_bytes()
+
+    def take(self, rows: Rows) -> ImageFiles:
+        """The same column with only ``rows``, in that order."""
+        return ImageFiles([self.paths[row] for row in rows])
+
+
+class ImageArrays(_Samples):
+    """Images in memory: ``(N, H, W)`` grey or ``(N, H, W, 3)`` RGB, uint8."""
+
+    modality = "image"
+
+    def __init__(self, values: np.ndarray, present: np.ndarray | None = None):
+        self.values = values
+        self._present = np.ones(len(values), dtype=bool) if present is None else present
+
+    @property
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool."""
+        return self._present
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> Image | None:
+        from PIL import Image
+
+        return Image.fromarray(self.values[index]).convert("RGB") if self._present[index] else None
+
+    def raw(self, index: int) -> bytes:
+        return self.values[index].tobytes() if self._present[index] else b""
+
+    def take(self, rows: Rows) -> ImageArrays:
+        """The same column with only ``rows``, in that order."""
+        keep = np.asarray(rows, dtype=int)
+        return ImageArrays(self.values[keep], self._present[keep])
+
+
+class Texts(_Samples):
+    """Strings; None where the text is missing."""
+
+    modality = "text"
+
+    def __init__(self, values: Sequence[str | None]):
+        self.values = list(values)
+
+    @property
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool."""
+        return np.array([value is not None for value in self.values], dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> str | None:
+        return self.values[index]
+
+    def raw(self, index: int) -> bytes:
+        value = self.values[index]
+        return b"" if value is None else b"t" + value.encode("utf-8", "surrogatepass")
+
+    def take(self, rows: Rows) -> Texts:
+        """The same column with only ``rows``, in that order."""
+        return Texts([self.values[row] for row in rows])
+
+
+class TabularValues(_Samples):
+    """Numbers and categories by field; a row is missing where all its fields are.
+
+    Args:
+        values: field -> ``(N,)`` floats (NaN: missing) or strings (None: missing).
+        fields: field -> ``"numeric"`` or ``"categorical"``.
+    """
+
+    modality = "tabular"
+
+    def __init__(self, values: Mapping[str, np.ndarray], fields: Mapping[str, str]):
+        self.values = dict(values)
+        self.fields = dict(fields)
+
+    @property
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool."""
+        known = [
+            ~np.isnan(self.values[name])
+            if kind == "numeric"
+            else np.array([value is not None for value in self.values[name]], dtype=bool)
+            for name, kind in self.fields.items()
+        ]
+        return np.logical_or.reduce(known)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.values.values())))
+
+    def __getitem__(self, index: int) -> dict[str, float | str | None] | None:
+        row: dict[str, float | str | None] = {}
+        for name, kind in self.fields.items():
+            value = self.values[name][index]
+            if kind == "numeric":
+                row[name] = None if np.isnan(value) else float(value)
+            else:
+                row[name] = None if value is None else str(value)
+        return None if all(value is None for value in row.values()) else row
+
+    def raw(self, index: int) -> bytes:
+        return repr(self[index]).encode()
+
+    def take(self, rows: Rows) -> TabularValues:
+        """The same column with only ``rows``, in that order."""
+        keep = np.asarray(rows, dtype=int)
+        return TabularValues({k: v[keep] for k, v in self.values.items()}, self.fields)

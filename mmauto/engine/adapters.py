@@ -1,0 +1,72 @@
+"""What the host puts between encoders, fusion and targets: adapters and output heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmauto.contracts import FeatureSpec, HeadFactory, TargetSpec, Tokens
+
+
+class Adapter(nn.Module):
+    """Projects one modality's tokens to a shared width and replaces absent rows.
+
+    Linear + LayerNorm to ``width`` (0: identity); the rows of an absent sample hold one learned
+    absent token, which beats zero filling (see DESIGN), so their values cannot reach the output.
+    """
+
+    def __init__(self, dim: int, width: int):
+        super().__init__()
+        self.width = width or dim
+        self.project = (
+            nn.Sequential(nn.Linear(dim, width), nn.LayerNorm(width)) if width else nn.Identity()
+        )
+        self.absent = nn.Parameter(torch.zeros(self.width))
+        nn.init.normal_(self.absent, std=0.02)
+
+    def forward(self, tokens: Tokens, present: Tensor) -> Tokens:
+        """(B, T, dim), (B,) -> (B, T, width)."""
+        values = self.project(tokens.values)
+        here = present.view(-1, 1, 1)
+        values = torch.where(here, values, self.absent.to(values.dtype))
+        first = torch.zeros_like(tokens.mask)
+        first[:, :1] = True
+        return Tokens(values, torch.where(present.view(-1, 1), tokens.mask, first), tokens.losses)
+
+
+class Heads(nn.Module):
+    """One linear output a target."""
+
+    def __init__(self, dim: int, targets: Mapping[str, TargetSpec]):
+        super().__init__()
+        self.names = list(targets)
+        # targets are columns of the user's table: their names may hold what ModuleDict forbids
+        self.linears = nn.ModuleList(nn.Linear(dim, spec.width) for spec in targets.values())
+
+    def forward(self, fused: Tensor) -> dict[str, Tensor]:
+        """(B, dim) -> {target: (B, width)}."""
+        return {
+            name: linear(fused) for name, linear in zip(self.names, self.linears, strict=True)
+        }
+
+
+class LinearHeads(HeadFactory):
+    """The host's `HeadFactory`."""
+
+    def __init__(self, targets: Mapping[str, TargetSpec]):
+        self.targets = targets
+
+    def __call__(self, dim: int) -> nn.Module:
+        """A module ``(B, dim) -> {target: (B, width)}``."""
+        return Heads(dim, self.targets)
+
+
+def adapt(
+    features: Mapping[str, FeatureSpec], width: int
+) -> tuple[nn.ModuleList, dict[str, FeatureSpec]]:
+    """An adapter a modality, in the order of ``features``, and the specs behind them."""
+    adapters = nn.ModuleList(Adapter(spec.dim, width) for spec in features.values())
+    after = {key: FeatureSpec(spec.tokens, width or spec.dim) for key, spec in features.items()}
+    return adapters, after

@@ -1,0 +1,255 @@
+"""What was stored of a study, as plain values: the one input of comparison, report and API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from mmauto.contracts import TaskView
+from mmauto.space import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Predictions: TypeAlias = Mapping[str, "np.ndarray"]
+"""target -> ``(N, width)``: probabilities, or numbers in the target's own unit (regression)."""
+
+FailureKind: TypeAlias = Literal["oom", "nan", "data", "plugin", "timeout", "killed", "disk"]
+TrialState: TypeAlias = Literal["running", "complete", "pruned", "failed"]
+ArmKind: TypeAlias = Literal["fusion", "single", "control"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial ended without a result; ``traceback`` is its tail."""
+
+    kind: FailureKind
+    message: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a confirmed model costs; 0 where a figure does not apply.
+
+    Attributes:
+        train_seconds: one training run, encoding left out.
+        parameters: trained ones.
+        frozen_parameters: those of frozen encoders, which prediction needs too.
+        peak_memory: bytes, of the executor while it trained.
+        latency_1, latency_64: milliseconds for a batch of 1 and 64 from prepared arrays, encoders
+            included, median of several.
+    """
+
+    train_seconds: float = 0.0
+    parameters: int = 0
+    frozen_parameters: int = 0
+    peak_memory: int = 0
+    latency_1: float = 0.0
+    latency_64: float = 0.0
+
+
+@dataclass(frozen=True)
+class ArmView:
+    """One arm: a fusion, one modality alone, or another control.
+
+    Attributes:
+        component: the fusion or control that it runs.
+        stage: the fusion's stage; ``"single modality"`` or ``"control"`` otherwise.
+        importances: parameter -> share of the validation metric's variance, where computed.
+        parked: too many failures in a row; no further trials were given to it.
+    """
+
+    name: str
+    kind: ArmKind
+    component: str
+    stage: str
+    summary: str
+    importances: Mapping[str, float] = field(default_factory=dict)
+    parked: bool = False
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """One trial of the search; ``value`` is the best epoch's validation metric.
+
+    Attributes:
+        index: the trial's number within its arm, from 0.
+        curve: validation metric of each epoch.
+        losses: mean training loss of each epoch.
+        started: Unix seconds.
+    """
+
+    id: int
+    arm: str
+    generation: int
+    index: int
+    state: TrialState
+    params: Params
+    value: float | None = None
+    best_epoch: int | None = None
+    curve: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+    seconds: float = 0.0
+    started: float = 0.0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class ConfirmationView:
+    """The best candidate of an arm, retrained with one seed and scored on the test split.
+
+    Attributes:
+        trial: the id of the search trial whose candidate this is.
+        value: its validation metric.
+        valid, test: predictions, empty where the run failed.
+    """
+
+    arm: str
+    seed: int
+    trial: int
+    params: Params
+    value: float | None = None
+    curve: tuple[float, ...] = ()
+    valid: Predictions = field(default_factory=dict)
+    test: Predictions = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One arm's line in the leaderboard.
+
+    Attributes:
+        rank: by validation, 1 is best.
+        validation: mean of the primary metric over confirmation seeds (chosen on this).
+        test: the primary metric on the test split, with its interval (estimated by this).
+        difference: test metric minus that of the reference (the best single modality, chosen on
+            validation), paired, signed so that positive is better; None for the reference itself.
+        metrics: target -> metric -> mean over seeds, on the test split.
+    """
+
+    arm: ArmView
+    rank: int
+    validation: float
+    test: Interval
+    difference: Interval | None
+    metrics: Mapping[str, Mapping[str, float]]
+    costs: Costs
+    seeds: int
+    trials: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the terminal table, the report, the files and the Python API show.
+
+    Attributes:
+        standings: best validation first.
+        winner: the arm that is best on validation, or None where nothing was confirmed.
+        reference: the single modality that is best on validation, or None where there is none.
+        verdict: sentences: what wins, by how much, how sure, and what cannot be decided.
+    """
+
+    metric: str
+    target: str
+    maximise: bool
+    standings: tuple[Standing, ...]
+    winner: str | None
+    reference: str | None
+    verdict: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """All that was stored of one study.
+
+    Attributes:
+        config: the resolved configuration, as in ``study.toml``.
+        command: the shell command that reproduces the study.
+        environment: versions, device, processor, seconds spent.
+        truth: split -> target -> ``(N,)`` (or ``(N, width)`` for multilabel): class indices, 0/1,
+            or numbers; NaN (or -1) where unobserved. Splits are ``valid`` and ``test``.
+        groups: split -> ``(N,)`` group labels, or None where rows are independent.
+        ids: split -> ``(N,)`` row ids.
+        rows: split -> number of rows, with ``train``.
+        ceiling: observer -> primary metric of the ideal observer on the test rows (simulated
+            data only), e.g. ``{"image": 0.6, "all": 0.9}``.
+    """
+
+    name: str
+    task: TaskView
+    config: Mapping[str, Any]
+    command: str
+    environment: Mapping[str, Any]
+    arms: Sequence[ArmView]
+    trials: Sequence[TrialView]
+    confirmations: Sequence[ConfirmationView]
+    truth: Mapping[str, Predictions]
+    groups: Mapping[str, np.ndarray | None]
+    ids: Mapping[str, np.ndarray]
+    rows: Mapping[str, int]
+    ceiling: Mapping[str, float]
+    notes: Sequence[str]
+    comparison: Comparison
+
+
+# ------------------------------------------------------------------------------- report blocks
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph of plain text; the page escapes it. ``style``: ``""``, ``lead`` or ``note``."""
+
+    text: str
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Plain cells; the page escapes them. Numbers are right-aligned, ``sortable`` adds sorting."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | int | float | None]]
+    caption: str = ""
+    sortable: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A Plotly figure as plain JSON values: ``data`` and ``layout`` as in plotly.js.
+
+    Attributes:
+        caption: how to read it.
+        alt: what it shows, for those who cannot see it.
+        height: pixels.
+    """
+
+    data: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any]
+    caption: str
+    alt: str
+    height: int = 380
+
+
+@dataclass(frozen=True)
+class Code:
+    """Preformatted text, e.g. a command or a file."""
+
+    text: str
+    caption: str = ""
+
+
+Block: TypeAlias = Text | Table | Figure | Code
