@@ -1,1 +1,20 @@
-"""Placeholder."""
+"""mmauto: does fusion help on your data, which one, how sure is that, and at what cost?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmauto.study import Study, open, search
+
+__version__ = "0.1.0"
+__all__ = ["Study", "__version__", "open", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    # `import mmauto` stays cheap: pandas, torch and optuna load with the first search
+    if name not in __all__:
+        raise AttributeError(f"module 'mmauto' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module("mmauto.study"), name)

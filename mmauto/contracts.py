@@ -96,16 +96,21 @@ class Column(Protocol):
         present: ``(N,)`` bool, False where the sample is missing.
     """
 
-    modality: str
+    modality: ClassVar[str]
     fields: Mapping[str, str]
 
     @property
-    def present(self) -> np.ndarray: ...
+    def present(self) -> np.ndarray:
+        """``(N,)`` bool."""
+
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Any: ...
     def __iter__(self) -> Iterator[Any]: ...
-    def take(self, rows: Sequence[int] | np.ndarray) -> Column: ...
-    def digest(self) -> str: ...
+    def take(self, rows: Sequence[int] | np.ndarray) -> Column:
+        """The same column with only ``rows``, in that order."""
+
+    def digest(self) -> str:
+        """A digest of every sample in order."""
 
 
 # ------------------------------------------------------------------------- what flows in a model
@@ -187,7 +192,8 @@ class HeadFactory(Protocol):
 
     targets: Mapping[str, TargetSpec]
 
-    def __call__(self, dim: int) -> nn.Module: ...
+    def __call__(self, dim: int) -> nn.Module:
+        """One module for all targets."""
 
 
 # ------------------------------------------------------------------------------------- components

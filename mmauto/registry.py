@@ -103,7 +103,7 @@ class Registry:
 
     def encoder(self, name: str, source: str = "") -> Encoder:
         """An encoder by name; see `entry`."""
-        return self._get(Encoder, "encoder", name, source)
+        return self._get(Encoder, "encoder", name, source)  # type: ignore[type-abstract]
 
     def fusion(self, name: str, source: str = "") -> Fusion:
         """A fusion by name; see `entry`."""
@@ -129,9 +129,7 @@ class Registry:
     def encoders_of(self, modality: str) -> dict[str, Encoder]:
         """The encoders that read ``modality``, by name."""
         found = {n: e.component for n, e in self.entries["encoder"].items()}
-        return {
-            n: c for n, c in found.items() if isinstance(c, Encoder) and c.modality == modality
-        }
+        return {n: c for n, c in found.items() if isinstance(c, Encoder) and c.modality == modality}
 
     def version_of(self, kind: str, name: str) -> str:
         """``distribution version`` of a component, for keys and records."""

@@ -65,8 +65,9 @@ class Int:
 
     def admits(self, value: Value) -> bool:
         """Whether ``value`` lies in this dimension."""
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and self.low <= value <= self.high and (int(value) - self.low) % self.step == 0
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return self.low <= value <= self.high and (value - self.low) % self.step == 0
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def defaults(space: Space) -> dict[str, Value]:
 
 
 def corners(space: Space, limit: int = 64) -> Iterator[dict[str, Value]]:
-    """The corners of a space; beyond ``limit`` combinations, each end once with the rest default."""
+    """The corners of a space; beyond ``limit``, each end once with the rest default."""
     base = defaults(space)
     ends = {name: dimension.ends() for name, dimension in space.items()}
     total = 1

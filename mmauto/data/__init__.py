@@ -1,0 +1,1 @@
+"""Raw data: columns, tables, splits, targets."""

@@ -37,10 +37,26 @@ class _Samples:
 
     def digest(self) -> str:
         """A SHA-256 over every sample's bytes, in order: another content is another digest."""
-        total = hashlib.sha256(f"{self.modality}:{sorted(self.fields.items())}".encode())
+        total = hashlib.sha256(f"{self.modality}:{list(self.fields.items())}".encode())
         for index in range(len(self)):
             total.update(hashlib.sha256(self.raw(index)).digest())
         return total.hexdigest()
+
+
+def _rgb(image: Image) -> Image:
+    """8-bit RGB. Deeper greys (16-bit radiographs) are stretched from their darkest to their
+    brightest pixel, which Pillow would clip; transparent pictures are laid on white."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        low, high = values.min(), values.max()
+        values = (values - low) * (255.0 / ((high - low) or 1.0))
+        return Image.fromarray(values.round().astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        clear = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    return image.convert("RGB")
 
 
 class ImageFiles(_Samples):
@@ -70,9 +86,10 @@ class ImageFiles(_Samples):
         if path is None:
             return None
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return _rgb(image)
 
     def raw(self, index: int) -> bytes:
+        """The sample's bytes; empty where it is missing."""
         path = self.paths[index]
         return b"" if path is None else path.read_bytes()
 
@@ -104,7 +121,9 @@ class ImageArrays(_Samples):
         return Image.fromarray(self.values[index]).convert("RGB") if self._present[index] else None
 
     def raw(self, index: int) -> bytes:
-        return self.values[index].tobytes() if self._present[index] else b""
+        """The sample's bytes; empty where it is missing."""
+        value = self.values[index]
+        return repr(value.shape).encode() + value.tobytes() if self._present[index] else b""
 
     def take(self, rows: Rows) -> ImageArrays:
         """The same column with only ``rows``, in that order."""
@@ -132,6 +151,7 @@ class Texts(_Samples):
         return self.values[index]
 
     def raw(self, index: int) -> bytes:
+        """The sample's bytes; empty where it is missing."""
         value = self.values[index]
         return b"" if value is None else b"t" + value.encode("utf-8", "surrogatepass")
 
@@ -163,7 +183,7 @@ class TabularValues(_Samples):
             else np.array([value is not None for value in self.values[name]], dtype=bool)
             for name, kind in self.fields.items()
         ]
-        return np.logical_or.reduce(known)
+        return np.array(known).any(axis=0)
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -179,6 +199,7 @@ class TabularValues(_Samples):
         return None if all(value is None for value in row.values()) else row
 
     def raw(self, index: int) -> bytes:
+        """The row's values as text."""
         return repr(self[index]).encode()
 
     def take(self, rows: Rows) -> TabularValues:

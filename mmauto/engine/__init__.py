@@ -1,0 +1,1 @@
+"""Doing: features, models, training, executors. Torch lives here and in plugins only."""

@@ -47,9 +47,7 @@ class Heads(nn.Module):
 
     def forward(self, fused: Tensor) -> dict[str, Tensor]:
         """(B, dim) -> {target: (B, width)}."""
-        return {
-            name: linear(fused) for name, linear in zip(self.names, self.linears, strict=True)
-        }
+        return {name: linear(fused) for name, linear in zip(self.names, self.linears, strict=True)}
 
 
 class LinearHeads(HeadFactory):

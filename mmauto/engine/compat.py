@@ -13,6 +13,7 @@ import importlib.machinery
 import importlib.util
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -29,7 +30,7 @@ def mend_torchvision() -> bool:
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None or _loads(Path(spec.origin).parent):
         return False
-    library = torch.library.Library("torchvision", "DEF")
+    library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         library.define(operator + _SCHEMA)
     _kept.append(library)  # a Library that is collected takes its operators along
@@ -45,7 +46,7 @@ def _loads(folder: Path) -> bool:
     names = [folder / f"_C{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
     for library in (name for name in names if name.exists()):
         try:
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
         except OSError:
             continue
         return True

@@ -1,0 +1,1 @@
+"""Deciding: arms, sampling, pruning, the coordinator. Optuna lives here only."""

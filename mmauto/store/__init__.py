@@ -1,0 +1,1 @@
+"""The stored study: tables, writer, reader."""

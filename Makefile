@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh machine: `make search` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+CONSTRAINTS := .ci/constraints.txt
+
+.PHONY: search test test-fast lint docs clean
+
+search: $(VENV)/.installed ## install, search the simulated medical task, report
+	$(BIN)/mmauto search --task medical $(ARGS)
+
+test: $(VENV)/.installed-dev lint ## install what tests need, run everything
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.installed-dev ## formatting, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev ## write the generated parts of the README anew
+	$(BIN)/python tests/docs.py --write
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/.installed: $(CONSTRAINTS) pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet]"
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,dev]"
+	touch $@

@@ -1,0 +1,214 @@
+"""What a search looks like in a terminal, in a pipe, and when it has ended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mmauto.search.watch import Watcher
+from mmauto.views import ArmView, TrialView
+
+if TYPE_CHECKING:
+    from mmauto.study import Study
+
+
+@contextmanager
+def live_display(quiet: bool) -> Iterator[Watcher]:
+    """The watcher that fits: a live table on a terminal, plain lines in a pipe, or silence."""
+    console = Console(stderr=True)
+    if quiet:
+        yield Watcher()
+    elif not console.is_terminal:
+        yield PlainLines()
+    else:
+        board = Board(console)
+        with Live(board, console=console, refresh_per_second=4, transient=True):
+            yield board
+
+
+class PlainLines(Watcher):
+    """A line an event, for logs."""
+
+    def __init__(self) -> None:
+        self.start, self.done, self.total = time.monotonic(), 0, 0
+        self.kind = ""
+
+    def _line(self, text: str) -> None:
+        click.echo(f"[{time.monotonic() - self.start:6.1f}s] {text}", err=True)
+
+    def started(
+        self, arms: Sequence[ArmView], totals: Mapping[str, int], seeds: int, maximise: bool
+    ) -> None:
+        """One line with the plan."""
+        self.total = sum(totals.values())
+        self._line(f"{len(arms)} arms, {self.total} trials, then {seeds} seeds an arm")
+
+    def note(self, text: str) -> None:
+        """A line."""
+        self._line(f"note: {text}")
+
+    def saying(self, text: str) -> None:
+        """A line when the subject changes: batches of one encoding are one subject."""
+        kind = text.partition(":")[0]
+        if kind != self.kind and not kind.endswith("_only"):
+            self.kind = kind
+            if text.startswith(("encoding", "confirming", "writing")):
+                self._line(text)
+
+    def ended(self, trial: TrialView) -> None:
+        """A line a trial."""
+        self.done += 1
+        value = "" if trial.value is None else f" {trial.value:.4f}"
+        why = f" ({trial.failure.kind}: {trial.failure.message})" if trial.failure else ""
+        self._line(
+            f"{self.done}/{self.total} {trial.arm} #{trial.index + 1} {trial.state}{value}{why}"
+        )
+
+    def confirmed(self, arm: str, seed: int, value: float | None) -> None:
+        """A line a run."""
+        self._line(
+            f"confirmed {arm} seed {seed + 1}: {'failed' if value is None else f'{value:.4f}'}"
+        )
+
+
+class Board(Watcher):
+    """A live table: arms, trials by state, best so far, time left."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.start = time.monotonic()
+        self.arms: Sequence[ArmView] = ()
+        self.totals: Mapping[str, int] = {}
+        self.seeds = 0
+        self.states: dict[str, Counter[str]] = {}
+        self.best: dict[str, float] = {}
+        self.better: Callable[[float, float], float] = max
+        self.seen: Counter[str] = Counter()
+        self.now = "reading the data"
+
+    def started(
+        self, arms: Sequence[ArmView], totals: Mapping[str, int], seeds: int, maximise: bool
+    ) -> None:
+        """The plan."""
+        self.arms, self.totals, self.seeds = arms, totals, seeds
+        self.better = max if maximise else min
+        self.states = {arm.name: Counter() for arm in arms}
+
+    def note(self, text: str) -> None:
+        """Above the table, where it stays."""
+        self.console.print(Text("note: ", style="yellow") + Text(text))
+
+    def saying(self, text: str) -> None:
+        """The line under the table."""
+        self.now = text
+
+    def ended(self, trial: TrialView) -> None:
+        """A tick."""
+        self.states[trial.arm][trial.state] += 1
+        if trial.value is not None:
+            self.best[trial.arm] = self.better(self.best.get(trial.arm, trial.value), trial.value)
+
+    def confirmed(self, arm: str, seed: int, value: float | None) -> None:
+        """A tick."""
+        self.seen[arm] += 1
+
+    def __rich__(self) -> Table:
+        grid = Table.grid()
+        grid.add_row(self._arms())
+        grid.add_row(
+            Text(f"{self._progress()}  {self.now}", style="dim", no_wrap=True, overflow="ellipsis")
+        )
+        return grid
+
+    def _progress(self) -> str:
+        spent = time.monotonic() - self.start
+        done = sum(sum(states.values()) for states in self.states.values())
+        total = sum(self.totals.values())
+        runs, all_runs = sum(self.seen.values()), self.seeds * len(self.arms)
+        share = (done + runs) / max(1, total + all_runs)
+        left = f", about {_clock(spent * (1 - share) / share)} left" if share > 0.05 else ""
+        return f"{done}/{total} trials, {runs}/{all_runs} confirmed, {_clock(spent)}{left}"
+
+    def _arms(self) -> Table:
+        table = Table(box=None, padding=(0, 1), header_style="bold")
+        table.add_column("arm")
+        for name in ("done", "pruned", "failed", "best (validation)", "confirmed"):
+            table.add_column(name, justify="right")
+        for arm in self.arms:
+            states = self.states[arm.name]
+            ended, best = sum(states.values()), self.best.get(arm.name)
+            table.add_row(
+                arm.name,
+                f"{ended}/{self.totals[arm.name]}",
+                str(states["pruned"] or "·"),
+                Text(str(states["failed"] or "·"), style="red" if states["failed"] else ""),
+                "·" if best is None else f"{best:.4f}",
+                f"{self.seen[arm.name] or '·'}",
+            )
+        return table
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def show_result(study: Study, as_json: bool) -> None:
+    """The verdict, the leaderboard and the report's path, on standard output."""
+    view = study.view()
+    report = study.folder / "report.html"
+    if as_json:
+        from mmauto.answers.compare import leaderboard_rows
+
+        body: dict[str, Any] = {
+            "study": view.name, "state": study.state, "simulated": view.task.simulated,
+            "verdict": list(view.comparison.verdict),
+            "leaderboard": leaderboard_rows(view.comparison), "report": str(report),
+        }  # fmt: skip
+        click.echo(json.dumps(body, indent=1))
+        return
+    console = Console()
+    if view.task.simulated:
+        console.print("[bold yellow]Simulated data.[/] Nothing here says anything about patients.")
+    console.print(leaderboard_table(study))
+    for sentence in view.comparison.verdict:
+        console.print(Text(sentence))
+    console.print(Text(f"report: {report}", style="bold"))
+
+
+def leaderboard_table(study: Study) -> Table:
+    """The comparison as a terminal table."""
+    found = study.view().comparison
+    arrow = "higher is better" if found.maximise else "lower is better"
+    table = Table(title=f"{found.target}: {found.metric} ({arrow})", title_justify="left")
+    table.add_column("arm", overflow="fold")
+    for name in (
+        "validation",
+        "test [95 % interval]",
+        f"vs {found.reference or 'single'}",
+        "train s",
+        "parameters",
+    ):
+        table.add_column(name, justify="right")
+    for line in found.standings:
+        gain = line.difference
+        table.add_row(
+            Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
+            f"{line.validation:.3f}",
+            f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
+            "reference"
+            if gain is None
+            else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+            f"{line.costs.train_seconds:.1f}",
+            f"{line.costs.parameters:,}",
+        )
+    return table

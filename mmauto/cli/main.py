@@ -1,0 +1,70 @@
+"""The command line: one lazy group, so that ``mmauto --help`` loads no heavy library."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+import mmauto
+from mmauto.errors import MmautoError
+
+COMMANDS = {
+    "search": ("mmauto.cli.search", "Search encoders and fusions, compare them, write a report."),
+    "show": ("mmauto.cli.show", "Show a stored study: arms, trials, best, files."),
+    "report": ("mmauto.cli.report", "Write a study's HTML report anew."),
+    "plugins": ("mmauto.cli.plugins", "List encoders, fusions and other components."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is used; help comes from the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(mmauto.__version__, prog_name="mmauto")
+def cli() -> None:
+    """Does fusion help on your data, which one, how sure is that, and at what cost?"""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The console script: errors that a user can cause are one sentence and exit code 2."""
+    try:
+        code = cli(args=arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except MmautoError as error:
+        click.echo(f"mmauto: {error}", err=True)
+        code = 2
+    except BrokenPipeError:
+        # the reader of a pipe went away (`mmauto plugins | head`); nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""``mmauto search``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mmauto import config
+from mmauto.errors import ConfigError
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Comma-separated names; a name holds no comma (study files have lists for that)."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """``"a,b"`` -> ``("a", "b")``."""
+        if not isinstance(value, str):
+            return tuple(value)
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or ``90s``, ``10m``, ``2h``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Text -> seconds."""
+        found = re.fullmatch(r"(-?\d[\d.]*)\s*([smh]?)", str(value).strip())
+        if found is None or found[1].count(".") > 1:
+            self.fail(f"a duration is seconds, or like 90s, 10m, 2h; {value!r} is not", param, ctx)
+        return float(found[1]) * UNITS[found[2]]
+
+
+def _choice(options: tuple[str, ...]) -> click.Choice[str]:
+    return click.Choice(options)
+
+
+@click.command("search")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--task", help="A built-in or plugged-in task, e.g. medical.")
+@click.option("--data", help="A table (CSV, Parquet, JSONL) or a folder with data.csv.")
+@click.option("--image", type=Names(), help="Image columns: paths relative to the table.")
+@click.option("--text", type=Names(), help="Text columns.")
+@click.option("--tabular", type=Names(), help="Numeric and categorical columns.")
+@click.option("--target", type=Names(), help="Columns to predict, the primary one first.")
+@click.option("--group", help="Column whose groups stay on one side of a split, e.g. patient.")
+@click.option("--split", help="Column with train, valid, test.")
+@click.option("--metric", help="The primary target's metric; by default as its kind suggests.")
+@click.option(
+    "--class-weights", type=_choice(config.CLASS_WEIGHTS), help="Weigh classes in the loss."
+)
+@click.option("--trials", type=int, help="Trials for each arm (default 10).")
+@click.option("--time", type=Duration(), help="Time for everything, e.g. 10m; default: no limit.")
+@click.option("--epochs", type=int, help="Epochs a trial at most (default 20).")
+@click.option("--patience", type=int, help="Epochs without a better value that end a trial.")
+@click.option("--encoders", type=Names(), help="Encoders to search over.")
+@click.option("--fusions", type=Names(), help="Fusion strategies to compare; default: all.")
+@click.option("--controls", type=Names(), help="Controls to run; default: all.")
+@click.option("--regularisers", type=Names(), help="Training terms to search over, and none.")
+@click.option("--exclude", type=Names(), help="Encoders, fusions, controls or arms to leave out.")
+@click.option("--preset", type=_choice(config.PRESETS), help="thorough adds trained encoders.")
+@click.option("--seed", type=int, help="Seed of data, splits, sampling and training (default 0).")
+@click.option("--device", help="auto, cpu, cuda or cuda:N.")
+@click.option("--sampler", type=_choice(config.SAMPLERS), help="How candidates are chosen.")
+@click.option("--pruner", type=_choice(config.PRUNERS), help="How hopeless trials end early.")
+@click.option("--generation", type=int, help="Candidates that an arm asks for at once.")
+@click.option("--confirm-seeds", type=int, help="Seeds over which each arm's best is retrained.")
+@click.option(
+    "--trial-timeout", type=Duration(), help="Silence after which a trial counts as hung."
+)
+@click.option("--name", help="The study's name; default: after the task and data.")
+@click.option("--out", help="The folder that holds studies (default studies).")
+@click.option("--resume", metavar="NAME", help="Continue the study NAME as it was configured.")
+@click.option("--quiet", is_flag=True, help="Print the result only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    file: Path | None, resume: str | None, quiet: bool, as_json: bool, **flags: Any
+) -> None:
+    """Search encoders and fusions, compare them with controls, and write a report.
+
+    FILE is a study file in TOML; flags given beside it win over it.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    settings = settings_of(file, resume, given)
+    from mmauto import study
+    from mmauto.cli.display import live_display, show_result
+
+    try:
+        with live_display(quiet or as_json) as watcher:
+            if resume is not None:
+                found = study.resume(Path(given.get("out", "studies")) / resume, watcher)
+            else:
+                found = study.run(config.from_mapping(*settings), watcher)
+    except KeyboardInterrupt:
+        folder = interrupted_folder(resume, given, settings)
+        where, name = folder.parent, folder.name
+        rest = "" if str(where) == "studies" else f" --out {where}"
+        click.echo(
+            f"\nstopped; what is finished is stored. Continue with: "
+            f"mmauto search --resume {name}{rest}",
+            err=True,
+        )
+        raise click.exceptions.Exit(130) from None
+    show_result(found, as_json)
+
+
+def settings_of(
+    file: Path | None, resume: str | None, given: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """The mapping for `config.from_mapping` and the source that messages name.
+
+    Raises:
+        ConfigError: a resumed study is given settings of another one.
+    """
+    if resume is not None:
+        if file is not None or set(given) - {"out"}:
+            odd = ", ".join(f"--{key.replace('_', '-')}" for key in given if key != "out")
+            raise ConfigError(
+                f"--resume continues a study as it was configured, {odd or file} was given beside "
+                "it; leave that out, or start a new study with --name"
+            )
+        return {}, ""
+    if file is None:
+        return given, ""
+    values = config.read_toml(file)
+    config.from_mapping({"task": "-", **values}, str(file))  # names the file where it is at fault
+    return {**values, **given}, "" if given else str(file)
+
+
+def interrupted_folder(
+    resume: str | None, given: dict[str, Any], settings: tuple[dict[str, Any], str]
+) -> Path:
+    """The folder of the study that Ctrl-C stopped."""
+    if resume is not None:
+        return Path(given.get("out", "studies")) / resume
+    return config.from_mapping(*settings).folder

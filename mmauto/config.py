@@ -1,0 +1,265 @@
+"""What a study is asked to do: flags, study files and the Python API end in one value."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmauto.errors import ConfigError, unknown
+from mmauto.space import Choice, Dimension, Float, Int
+
+SAMPLERS = ("tpe", "random", "qmc", "gp")
+PRUNERS = ("halving", "median", "hyperband", "none")
+PRESETS = ("default", "thorough")
+CLASS_WEIGHTS = ("auto", "balanced", "none")
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+NOT_IDENTITY = frozenset({"name", "out", "time", "trial_timeout"})
+"""Settings that may differ when a study continues: they do not change what a trial means."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A study's configuration; every field has the same name in a study file.
+
+    Attributes:
+        task: a built-in or plugged-in task; empty when ``data`` and ``target`` define one.
+        data: a table, or a folder with ``data.csv``.
+        image, text, tabular, target: column names; empty: the task's own.
+        group, split: column names; None: ``group``/``split`` where the table has them; empty: off.
+        trials: per arm.
+        time: seconds for the whole search, confirmation included; None: no limit.
+        epochs, patience: per trial; early stopping on the validation metric.
+        encoders, fusions, controls: names to use; empty: the defaults.
+        exclude: names of encoders, fusions, controls or arms to leave out.
+        preset: ``thorough`` adds the trained encoders and gives trials more epochs.
+        space: parameter -> a fixed value, a list of choices, or ``{low, high, log}``.
+        generation: candidates that an arm asks for at once.
+        trial_timeout: seconds without a word from a trial after which it counts as hung.
+    """
+
+    task: str = ""
+    data: str | None = None
+    name: str = ""
+    out: str = "studies"
+    image: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    tabular: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    group: str | None = None
+    split: str | None = None
+    metric: str = ""
+    class_weights: str = "auto"
+    trials: int = 10
+    time: float | None = None
+    epochs: int = 20
+    patience: int = 6
+    encoders: tuple[str, ...] = ()
+    fusions: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
+    regularisers: tuple[str, ...] = ("none",)
+    exclude: tuple[str, ...] = ()
+    preset: str = "default"
+    seed: int = 0
+    device: str = "auto"
+    sampler: str = "tpe"
+    pruner: str = "halving"
+    confirm_seeds: int = 5
+    generation: int = 5
+    trial_timeout: float = 600.0
+    space: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the study's files stand."""
+        return Path(self.out) / self.name
+
+    def identity(self) -> dict[str, Any]:
+        """The part that must be equal when a study continues, as JSON values."""
+        return {k: v for k, v in plain(self).items() if k not in NOT_IDENTITY}
+
+
+def plain(config: StudyConfig) -> dict[str, Any]:
+    """The configuration as JSON values, None left out."""
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if value is None:
+            continue
+        if isinstance(value, tuple):
+            found[item.name] = list(value)
+        else:
+            found[item.name] = dict(value) if isinstance(value, Mapping) else value
+    return found
+
+
+def from_mapping(values: Mapping[str, Any], source: str = "") -> StudyConfig:
+    """A checked configuration.
+
+    Args:
+        source: named in messages, e.g. the study file; keys are named as ``--key`` without it.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type or an impossible value.
+    """
+    fields = {item.name: item for item in dataclasses.fields(StudyConfig)}
+    clean: dict[str, Any] = {}
+    for key, value in values.items():
+        where = f"{source}: {key}" if source else f"--{key.replace('_', '-')}"
+        if key not in fields:
+            raise ConfigError(unknown("setting", key, fields, source=source))
+        clean[key] = _typed(where, str(fields[key].type), value)
+    config = StudyConfig(**clean)
+    if not config.name:
+        config = dataclasses.replace(config, name=default_name(config))
+    _check(config, source)
+    return config
+
+
+def default_name(config: StudyConfig) -> str:
+    """The task's name, with the data's where the data is the user's own."""
+    stem = ""
+    if config.data is not None:
+        path = Path(config.data)
+        stem = path.stem if path.suffix and path.stem != "data" else path.resolve().name
+        stem = path.resolve().parent.name if path.stem == "data" and path.suffix else stem
+    parts = [part for part in (config.task, stem) if part]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.") or "study"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A study file as a mapping; the record of an earlier run in it is left out.
+
+    Raises:
+        ConfigError: there is no such file, or it is not TOML.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"a study file must exist, {path} does not; give a path to a .toml file, or use "
+            "--task or --data"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"a study file must be TOML, {path} is not: {error}") from error
+    values.pop("record", None)
+    return values
+
+
+def write_toml(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a mapping as TOML."""
+    import tomli_w
+
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """``key: old -> new`` for each setting that differs."""
+    keys = sorted(set(old) | set(new))
+    return [
+        f"{key}: {old.get(key, 'unset')!r} -> {new.get(key, 'unset')!r}"
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def dimension(where: str, given: Any) -> Dimension:
+    """A dimension from a study file: a value, a list, or ``{low, high, log, default}``.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    try:
+        if isinstance(given, Mapping):
+            rest = dict(given)
+            low, high = rest.pop("low"), rest.pop("high")
+            log = bool(rest.pop("log", False))
+            whole = isinstance(low, int) and isinstance(high, int)
+            middle = (low * high) ** 0.5 if log else (low + high) / 2
+            default = rest.pop("default", round(middle) if whole else middle)
+            if rest:
+                raise ValueError(f"unknown part {next(iter(rest))!r}")
+            if whole:
+                return Int(low, high, default, log)
+            return Float(float(low), float(high), float(default), log)
+        options = (
+            tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
+        )
+        if not all(isinstance(option, bool | int | float | str) for option in options):
+            raise ValueError("choices must be numbers, texts or true/false")
+        return Choice(options)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{where} must be a value, a list of choices, or {{low = .., high = .., log = ..}}; "
+            f"{given!r} is not ({error})"
+        ) from error
+
+
+def _typed(where: str, kind: str, value: Any) -> Any:
+    """``value`` as the field's type; a list of names may be given as one text."""
+    kind = kind.removesuffix(" | None")
+    if value is None:
+        return None
+    if kind.startswith("tuple"):
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, Sequence) or not all(isinstance(item, str) for item in items):
+            raise ConfigError(f"{where} must be a list of names, it is {value!r}")
+        return tuple(items)
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    wanted: Any = {"str": str, "int": int, "float": float}.get(kind, Mapping)
+    if kind == "str" and isinstance(value, Path):
+        return str(value)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        noun = {"str": "a text", "int": "a whole number", "float": "a number"}.get(kind, "a table")
+        raise ConfigError(f"{where} must be {noun}, it is {value!r}")
+    return value
+
+
+def _check(config: StudyConfig, source: str) -> None:
+    def where(key: str) -> str:
+        return f"{source}: {key}" if source else f"--{key.replace('_', '-')}"
+
+    for key, least in (
+        ("trials", 1), ("epochs", 1), ("patience", 1), ("generation", 1), ("confirm_seeds", 1),
+        ("seed", 0),
+    ):  # fmt: skip
+        if getattr(config, key) < least:
+            raise ConfigError(
+                f"{where(key)} must be at least {least}, it is {getattr(config, key)}"
+            )
+    for key in ("time", "trial_timeout"):
+        value = getattr(config, key)
+        if value is not None and not value > 0:
+            raise ConfigError(f"{where(key)} must be a positive number of seconds, it is {value:g}")
+    for key, options in (
+        ("sampler", SAMPLERS), ("pruner", PRUNERS), ("preset", PRESETS),
+        ("class_weights", CLASS_WEIGHTS),
+    ):  # fmt: skip
+        if getattr(config, key) not in options:
+            raise ConfigError(unknown(key, getattr(config, key), options, source=where(key)))
+    if not config.task and config.data is None:
+        raise ConfigError(
+            "a search needs a task or data, neither was given; "
+            "use --task medical, or --data TABLE with --target COLUMN"
+        )
+    if not config.task and not config.target:
+        raise ConfigError(
+            f"a table of one's own needs the column to predict, {config.data} came without one; "
+            "use --target COLUMN"
+        )
+    if not NAME.match(config.name):
+        raise ConfigError(
+            f"{where('name')} must be letters, digits, '.', '_' or '-' (no folders), "
+            f"it is {config.name!r}"
+        )
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
+        raise ConfigError(
+            f"{where('device')} must be auto, cpu, cuda or cuda:N, it is {config.device!r}"
+        )
+    for name, given in config.space.items():
+        dimension(f"{where('space')}.{name}", given)

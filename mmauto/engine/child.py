@@ -1,0 +1,54 @@
+"""The executor's own process, ``python -m mmauto.engine.child``; see `mmauto.engine.process`.
+
+It holds no database handle; when the coordinator goes away, it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import warnings
+from collections.abc import Mapping
+from multiprocessing.connection import Client, Connection
+
+from mmauto.engine.jobs import Setup
+
+
+def serve(connection: Connection) -> None:
+    """Receive one setup, then packs, until told to stop."""
+    from mmauto.engine.executor import Executor  # torch loads while the coordinator reads the data
+
+    setup: Setup = connection.recv()
+    executor = Executor(
+        setup,
+        say=lambda text: connection.send(("say", text)),
+        done=lambda outcome: connection.send(("outcome", outcome)),
+    )
+
+    def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        connection.send(("epoch", (epoch, values)))
+        keep: Mapping[int, bool] = connection.recv()
+        return keep
+
+    while (jobs := connection.recv()) is not None:
+        executor.run_pack(jobs, report)
+        connection.send(("end", None))
+
+
+def main() -> None:
+    """Connect to the address and key that stand on standard input."""
+    # Ctrl-C reaches the whole terminal group; only the coordinator decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    address, key = json.loads(sys.stdin.readline())
+    with Client(address, authkey=bytes.fromhex(key)) as connection:
+        try:
+            serve(connection)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+if __name__ == "__main__":
+    main()

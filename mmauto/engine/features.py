@@ -1,0 +1,202 @@
+"""From raw columns to the arrays that models read: states, frozen tokens, prepared arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmauto.contracts import Column, Encoder, FeatureSpec, State
+from mmauto.engine.cache import ArrayCache, digest
+from mmauto.engine.jobs import Setup
+from mmauto.registry import Registry
+from mmauto.space import Params
+
+ENCODE_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One modality as a model reads it, for all rows.
+
+    Attributes:
+        arrays: ``(N, ...)`` on the device: prepared arrays, or a frozen encoder's ``values``
+            ``(N, T, D)`` and ``mask`` ``(N, T)``.
+        present: ``(N,)`` bool.
+        spec: the tokens' shape.
+        frozen: the arrays are tokens already.
+        mean, scale: ``(D,)`` train statistics of frozen tokens.
+    """
+
+    column: Column
+    encoder: Encoder
+    params: Params
+    state: State
+    arrays: Mapping[str, Tensor]
+    present: Tensor
+    spec: FeatureSpec
+    frozen: bool
+    mean: Tensor | None = None
+    scale: Tensor | None = None
+
+    def build(self) -> nn.Module:
+        """A fresh module of the encoder."""
+        return self.encoder.build(self.state, self.params)
+
+    def prepare(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """What the encoder's module reads for some rows, before any caching."""
+        arrays = self.encoder.prepare(self.column.take(rows), self.state, self.params)
+        return {
+            name: torch.as_tensor(array).to(self.present.device) for name, array in arrays.items()
+        }
+
+
+class Features:
+    """Makes `Inputs`, each at most once a process, and frozen tokens at most once a machine."""
+
+    def __init__(self, setup: Setup, registry: Registry, say: Callable[[str], None]):
+        self.setup = setup
+        self.registry = registry
+        self.say = say
+        self.device = torch.device(setup.device)
+        self.cache = ArrayCache(Path(setup.cache))
+        self._made: dict[str, Inputs] = {}
+        self._digests: dict[str, str] = {}
+
+    def inputs(self, key: str, name: str, params: Params) -> Inputs:
+        """The inputs of column ``key`` through encoder ``name``.
+
+        Args:
+            params: the encoder's own; unknown ones are not tolerated by `Encoder.prepare`.
+        """
+        wanted = digest([key, name, dict(params)])
+        if wanted not in self._made:
+            self._made[wanted] = self._make(key, self.registry.encoder(name), params)
+        return self._made[wanted]
+
+    def _make(self, key: str, encoder: Encoder, params: Params) -> Inputs:
+        column = self.setup.dataset.columns[key]
+        state = encoder.fit(column.take(self.setup.splits.train), params)
+        frozen = encoder.frozen(params)
+
+        def prepared() -> dict[str, np.ndarray]:
+            arrays = encoder.prepare(column, state, params)
+            return {name: np.asarray(array) for name, array in arrays.items()}
+
+        def tokens() -> dict[str, np.ndarray]:
+            return self._encode(key, encoder, state, params, prepared())
+
+        kept = self.cache.get(
+            self._key(key, encoder, state, params, frozen), tokens if frozen else prepared
+        )
+        arrays = {name: self._place(array) for name, array in kept.items()}
+        spec = encoder.features(state, params)
+        present = torch.from_numpy(column.present).to(self.device)
+        mean = scale = None
+        if frozen:
+            mean, scale = self._statistics(arrays, present)
+        return Inputs(column, encoder, params, state, arrays, present, spec, frozen, mean, scale)
+
+    def _place(self, array: np.ndarray) -> Tensor:
+        # a read-only memory map would make torch warn about writes that never come
+        return torch.from_numpy(np.array(array)).to(self.device)
+
+    def _key(
+        self, key: str, encoder: Encoder, state: State, params: Params, frozen: bool
+    ) -> dict[str, Any]:
+        if key not in self._digests:
+            self._digests[key] = self.setup.dataset.columns[key].digest()
+        return {
+            "column": self._digests[key],
+            "rows": digest([str(row) for row in self.setup.dataset.ids]),
+            "encoder": encoder.name,
+            "version": self.registry.version_of("encoder", encoder.name),
+            "code": code_digest(encoder),
+            "params": dict(params),
+            "state": digest(state),
+            "product": "tokens" if frozen else "prepared",
+            "dtype": "float16" if frozen else "native",
+            "torch": torch.__version__,
+            "device": self.device.type,
+        }
+
+    def _encode(
+        self,
+        key: str,
+        encoder: Encoder,
+        state: State,
+        params: Params,
+        prepared: Mapping[str, np.ndarray],
+    ) -> dict[str, np.ndarray]:
+        """Frozen tokens of all rows; absent rows stay zero with one real position."""
+        present = np.flatnonzero(self.setup.dataset.columns[key].present)
+        total, spec = len(self.setup.dataset), encoder.features(state, params)
+        values = np.zeros((total, spec.tokens, spec.dim), dtype=np.float32)
+        mask = np.zeros((total, spec.tokens), dtype=bool)
+        mask[:, 0] = True
+        module = encoder.build(state, params).to(self.device).eval()
+        with torch.inference_mode(), all_cores(), precision(self.device):
+            for start in range(0, len(present), ENCODE_BATCH):
+                self.say(f"encoding {key} with {encoder.name}: {start} of {len(present)}")
+                rows = present[start : start + ENCODE_BATCH]
+                batch = {
+                    name: torch.from_numpy(array[rows]).to(self.device)
+                    for name, array in prepared.items()
+                }
+                out = module(**batch)
+                values[rows] = out.values.float().cpu().numpy()
+                mask[rows] = out.mask.cpu().numpy()
+        small = values.astype(np.float16)
+        # the few encoders whose values leave float16's range keep their own precision
+        return {"values": small if np.isfinite(small).all() else values, "mask": mask}
+
+    def _statistics(self, arrays: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and scale of train tokens; a rare feature's scale is shrunk towards the others'.
+
+        Dividing by a feature's own deviation alone blows up features that are almost constant
+        (a word seen once), which then dominate the first layer.
+        """
+        train = torch.from_numpy(self.setup.splits.train).to(self.device)
+        train = train[present[train]]
+        real = arrays["values"][train].float()[arrays["mask"][train]]
+        if not len(real):
+            dim = arrays["values"].shape[-1]
+            return torch.zeros(dim, device=self.device), torch.ones(dim, device=self.device)
+        variance = real.var(0, unbiased=False)
+        shared = 0.5 * variance + 0.5 * variance.mean()
+        return real.mean(0), shared.sqrt().clamp(min=1e-6)
+
+
+def code_digest(encoder: Encoder) -> str:
+    """A digest of the source of the encoder's module: changed code is another key."""
+    try:
+        source = inspect.getsource(inspect.getmodule(type(encoder)) or type(encoder))
+    except (OSError, TypeError):
+        source = repr(type(encoder))
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Encoding is heavy enough for every core; training of small heads is not."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def precision(device: torch.device) -> torch.autocast:
+    """bf16 where the device has it; full precision on a CPU."""
+    enabled = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

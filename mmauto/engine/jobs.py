@@ -1,0 +1,132 @@
+"""What the coordinator and an executor say to each other: plain, picklable values; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from mmauto.contracts import TargetSpec
+from mmauto.data.dataset import Dataset
+from mmauto.data.splits import Splits
+from mmauto.space import Params, unscoped
+from mmauto.views import Costs, Failure, Predictions
+
+Report: TypeAlias = Callable[[int, Mapping[int, float]], Mapping[int, bool]]
+"""(epoch, job id -> validation metric) -> job id -> whether to go on."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One choice of encoders, fusion (or control) and every hyper-parameter.
+
+    Attributes:
+        modalities: the column keys that it reads.
+        params: flat, e.g. ``image/encoder``, ``image/resnet18/pool``, ``fusion/width``,
+            ``train/lr``.
+    """
+
+    kind: Literal["fusion", "control"]
+    component: str
+    modalities: tuple[str, ...]
+    params: Params
+
+    def encoder(self, key: str) -> str:
+        """The encoder chosen for a modality."""
+        return str(self.params[f"{key}/encoder"])
+
+    def encoder_params(self, key: str) -> Params:
+        """The chosen encoder's own parameters, without prefix."""
+        return unscoped(f"{key}/{self.encoder(key)}", self.params)
+
+    @property
+    def own_params(self) -> Params:
+        """The fusion's or control's own parameters, without prefix."""
+        return unscoped(self.kind, self.params)
+
+    @property
+    def regularisers(self) -> tuple[str, ...]:
+        """The regularisers that take part; none when the parameter is absent or ``none``."""
+        name = str(self.params.get("regulariser", "none"))
+        return () if name == "none" else (name,)
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """One candidate to train and evaluate.
+
+    Attributes:
+        seed: of initialisation, batches and dropout; never derived from the trial's number.
+        epochs: at most so many; ``patience`` epochs without a better value end it earlier.
+        score_test: predict the test split too (confirmation only).
+        bundle: a folder to save the trained model to.
+        measure: time predictions for ``Costs``.
+    """
+
+    id: int
+    candidate: Candidate
+    seed: int
+    epochs: int
+    patience: int
+    score_test: bool = False
+    bundle: str | None = None
+    measure: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job; see `mmauto.views.TrialView` for the fields."""
+
+    id: int
+    state: Literal["complete", "pruned", "failed"]
+    value: float | None = None
+    best_epoch: int | None = None
+    curve: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+    seconds: float = 0.0
+    valid: Predictions = field(default_factory=dict)
+    test: Predictions = field(default_factory=dict)
+    costs: Costs = field(default_factory=Costs)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything an executor needs once, before any job.
+
+    Attributes:
+        specs, targets: as `mmauto.data.targets.encode_targets` gives them, the primary first.
+        metric: of the primary target.
+        class_weights: weigh classes inversely to their frequency in the train rows.
+        device: ``cpu`` or ``cuda[:n]``.
+        cache: the folder of cached features.
+        threads: torch threads while training (encoding uses every core).
+    """
+
+    dataset: Dataset
+    splits: Splits
+    specs: Mapping[str, TargetSpec]
+    targets: Mapping[str, np.ndarray]
+    metric: str
+    class_weights: bool
+    device: str
+    cache: str
+    threads: int = 1
+
+    @property
+    def primary(self) -> str:
+        """The target that the metric belongs to."""
+        return next(iter(self.specs))
+
+
+class Runner:
+    """The door between search and engine: something that runs packs of jobs."""
+
+    def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+        """Train the jobs side by side, epoch by epoch; never raises for a single job."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give back what is held."""

@@ -1,0 +1,96 @@
+"""The task's loss by target kind, and the way back from outputs to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmauto.contracts import Batch, TargetSpec
+from mmauto.engine.jobs import Setup
+
+
+class TaskLoss(nn.Module):
+    """Cross-entropy, binary cross-entropy or Huber a target, summed with equal weights.
+
+    Regression targets are standardised with train statistics, so that every target's loss has a
+    comparable size; unobserved labels count nothing.
+    """
+
+    def __init__(self, setup: Setup):
+        super().__init__()
+        self.specs = setup.specs
+        self.names = list(setup.specs)
+        self.weights: dict[str, Tensor] = {}
+        self.centre: dict[str, float] = {}
+        self.spread: dict[str, float] = {}
+        for name, spec in setup.specs.items():
+            train = setup.targets[name][setup.splits.train]
+            if spec.kind == "regression":
+                self.centre[name] = float(np.nanmean(train))
+                self.spread[name] = float(np.nanstd(train)) or 1.0
+            elif setup.class_weights and spec.kind in ("multiclass", "binary"):
+                self.weights[name] = torch.from_numpy(class_weights(train, spec)).to(setup.device)
+
+    def standardise(self, name: str, values: Tensor) -> Tensor:
+        """A regression target in units of its train deviation; other kinds unchanged."""
+        if name not in self.centre:
+            return values
+        return (values - self.centre[name]) / self.spread[name]
+
+    def forward(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """{target: (B, width)} -> (B,)."""
+        total = [
+            self._one(name, outputs[name], batch) * batch.observed[name].to(outputs[name].dtype)
+            for name in self.names
+            if name in outputs
+        ]
+        return torch.stack(total).sum(0)
+
+    def _one(self, name: str, output: Tensor, batch: Batch) -> Tensor:
+        kind, target = self.specs[name].kind, batch.targets[name]
+        weights = self.weights.get(name)
+        if kind == "multiclass":
+            return F.cross_entropy(output, target, weight=weights, reduction="none")
+        if kind == "multilabel":
+            return F.binary_cross_entropy_with_logits(output, target, reduction="none").mean(-1)
+        if kind == "binary":
+            loss = F.binary_cross_entropy_with_logits(output[:, 0], target, reduction="none")
+            return loss if weights is None else loss * weights[target.long()]
+        return F.smooth_l1_loss(output[:, 0], target, reduction="none")
+
+    def predictions(self, outputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """{target: (N, width)} outputs -> probabilities, or numbers in the target's own unit."""
+        scaling = {name: (self.centre[name], self.spread[name]) for name in self.centre}
+        return predictions(self.specs, outputs, scaling)
+
+
+def predictions(
+    specs: Mapping[str, TargetSpec],
+    outputs: Mapping[str, Tensor],
+    scaling: Mapping[str, Sequence[float]],
+) -> dict[str, np.ndarray]:
+    """Outputs -> predictions; ``scaling`` is (mean, deviation) of each regression target."""
+    found = {}
+    for name, output in outputs.items():
+        value, kind = output.detach().float(), specs[name].kind
+        if kind == "multiclass":
+            value = value.softmax(-1)
+        elif kind in ("binary", "multilabel"):
+            value = value.sigmoid()
+        else:
+            value = value * scaling[name][1] + scaling[name][0]
+        found[name] = value.cpu().numpy()
+    return found
+
+
+def class_weights(train: np.ndarray, spec: TargetSpec) -> np.ndarray:
+    """``(classes,)`` weights inverse to frequency, mean 1 over the train rows."""
+    seen = train[train >= 0] if spec.kind == "multiclass" else train[~np.isnan(train)]
+    counts = np.bincount(seen.astype(int), minlength=max(2, len(spec.classes))).astype(np.float32)
+    return np.where(counts > 0, counts.sum() / (len(counts) * np.maximum(counts, 1)), 0.0).astype(
+        np.float32
+    )

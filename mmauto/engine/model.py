@@ -1,0 +1,103 @@
+"""One candidate as one module: encoders, adapters, fusion with its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mmauto.contracts import FusionResult, TargetSpec, Tokens
+from mmauto.engine.adapters import LinearHeads, adapt
+from mmauto.engine.features import Inputs
+from mmauto.engine.jobs import Candidate
+from mmauto.errors import PluginError
+from mmauto.registry import Registry
+from mmauto.space import unscoped
+
+Arrays = Mapping[str, Mapping[str, Tensor]]
+
+
+class Standardise(nn.Module):
+    """Cached tokens, scaled with train statistics on the fly: the cache stays in float16."""
+
+    def __init__(self, mean: Tensor, scale: Tensor):
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("scale", scale.clone())
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tokens:
+        """(B, T, D), (B, T) -> tokens of the same shape."""
+        return Tokens((values.to(self.mean.dtype) - self.mean) / self.scale, mask)
+
+
+class MultimodalModel(nn.Module):
+    """Arrays of several modalities in, `FusionResult` out."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        inputs: Mapping[str, Inputs],
+        specs: Mapping[str, TargetSpec],
+        registry: Registry,
+    ):
+        super().__init__()
+        self.keys = list(inputs)
+        self.encoders = nn.ModuleList(_front(inputs[key]) for key in self.keys)
+        self.adapters, features = adapt(
+            {key: inputs[key].spec for key in self.keys}, int(candidate.params["adapter/width"])
+        )
+        fusion = registry.fusion(candidate.component)
+        refusal = fusion.refuses(features, specs)
+        if refusal:
+            raise PluginError(f"fusion {fusion.name!r} cannot take part: {refusal}")
+        self.fusion = fusion.build(features, LinearHeads(specs), candidate.own_params)
+        self.regularisers = nn.ModuleList()
+        for name in candidate.regularisers:
+            own = unscoped(f"regulariser/{name}", candidate.params)
+            self.regularisers.append(registry.regulariser(name).build(features, specs, own))
+
+    def tokens(self, arrays: Arrays, present: Mapping[str, Tensor]) -> dict[str, Tokens]:
+        """What the fusion reads: encoded and adapted, absent rows replaced."""
+        parts = zip(self.keys, self.encoders, self.adapters, strict=True)
+        return {key: adapter(front(**arrays[key]), present[key]) for key, front, adapter in parts}
+
+    def forward(self, arrays: Arrays, present: Mapping[str, Tensor]) -> FusionResult:
+        """{key: {name: (B, ...)}}, {key: (B,)} -> FusionResult."""
+        result = self.fusion(self.tokens(arrays, present), dict(present))
+        assert isinstance(result, FusionResult)
+        return result
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters by modality, for regularisers that modulate gradients."""
+        return {
+            key: [*self.encoders[place].parameters(), *self.adapters[place].parameters()]
+            for place, key in enumerate(self.keys)
+        }
+
+
+def _front(inputs: Inputs) -> nn.Module:
+    if inputs.frozen:
+        assert inputs.mean is not None
+        assert inputs.scale is not None
+        return Standardise(inputs.mean, inputs.scale)
+    return inputs.build()
+
+
+def count(module: nn.Module, trainable: bool = True) -> int:
+    """Parameters that take a gradient, or all of them."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trainable)
+
+
+def seeded_build(
+    candidate: Candidate,
+    inputs: Mapping[str, Inputs],
+    specs: Mapping[str, TargetSpec],
+    registry: Registry,
+    seed: int,
+) -> MultimodalModel:
+    """The candidate's model with weights drawn from ``seed`` alone."""
+    torch.manual_seed(seed)
+    return MultimodalModel(candidate, inputs, specs, registry)

@@ -1,0 +1,63 @@
+"""What a training step minimises: the task's loss with every plugin's own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmauto.contracts import Batch, FusionResult
+from mmauto.engine.losses import TaskLoss
+from mmauto.engine.model import MultimodalModel
+
+
+def optional(module: nn.Module, method: str) -> Callable[..., Any] | None:
+    """A method that the contract leaves to the plugin, or None where it has none."""
+    found = getattr(module, method, None)
+    return found if callable(found) else None
+
+
+def objective(
+    model: MultimodalModel,
+    arrays: Mapping[str, Mapping[str, Tensor]],
+    batch: Batch,
+    loss: TaskLoss,
+) -> tuple[Tensor, FusionResult, Batch]:
+    """The scalar to minimise: the task's loss, the fusion's own terms and the regularisers'."""
+    tokens = model.tokens(arrays, batch.present)
+    for regulariser in model.regularisers:
+        if before := optional(regulariser, "before"):
+            tokens, batch = before(tokens, batch)
+    result: FusionResult = model.fusion(tokens, dict(batch.present))
+
+    def task_loss(outputs: Mapping[str, Tensor]) -> Tensor:
+        value: Tensor = loss(outputs, batch)
+        return value
+
+    own = optional(model.fusion, "objective")
+    value: Tensor = own(result, batch, task_loss) if own else task_loss(result.outputs).mean()
+    terms = list(result.losses.values())
+    terms += [term for part in tokens.values() for term in part.losses.values()]
+    terms += [
+        extra(result, batch, tokens)
+        for regulariser in model.regularisers
+        if (extra := optional(regulariser, "loss"))
+    ]
+    for term in terms:
+        value = value + term
+    return value, result, batch
+
+
+def augmented(
+    model: MultimodalModel,
+    arrays: Mapping[str, Mapping[str, Tensor]],
+    generator: torch.Generator,
+) -> dict[str, Mapping[str, Tensor]]:
+    """Arrays after the encoders' own augmentation, where they have one."""
+    changed = dict(arrays)
+    for key, front in zip(model.keys, model.encoders, strict=True):
+        if augment := optional(front, "augment"):
+            changed[key] = augment(arrays[key], generator)
+    return changed

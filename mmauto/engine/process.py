@@ -1,0 +1,212 @@
+"""An executor in a child process, with a watchdog: what kills a trial does not kill the search.
+
+The child is started as a command of its own rather than forked or spawned by multiprocessing, so
+that a user's script or notebook needs no ``if __name__ == "__main__"``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, Listener
+from typing import IO, Any
+
+from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
+from mmauto.errors import MmautoError
+from mmauto.views import Failure
+
+LOG_TAIL = 12
+
+
+class LostExecutorError(Exception):
+    """The child died or fell silent; ``kind`` is ``killed`` or ``timeout``."""
+
+    def __init__(self, kind: str, message: str, log: str):
+        super().__init__(message)
+        self.kind, self.log = kind, log
+
+
+class ProcessExecutor(Runner):
+    """The `Runner` door to one child process, started again whenever it is lost.
+
+    Args:
+        silence: seconds without any word from the child after which it counts as hung.
+        say: receives short sentences on long steps.
+        done: receives every outcome as soon as it is there.
+    """
+
+    def __init__(
+        self,
+        silence: float = 600.0,
+        say: Callable[[str], None] = lambda text: None,
+        done: Callable[[Outcome], None] = lambda outcome: None,
+    ):
+        self.silence, self.say, self.done = silence, say, done
+        self.setup: Setup | None = None
+        self.child: _Child | None = _Child()  # imports torch while the coordinator prepares
+
+    def use(self, setup: Setup) -> None:
+        """Give the data; every child gets it once."""
+        self.setup = setup
+        if self.child is not None:
+            self.child.connect(setup)
+
+    def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+        """Run the pack; where the child is lost, run what is left one by one.
+
+        Alone, the job that killed the child is known and fails, and its neighbours finish.
+        """
+        outcomes: dict[int, Outcome] = {}
+        try:
+            self._attempt(jobs, report, outcomes)
+        except LostExecutorError as lost:
+            left = [job for job in jobs if job.id not in outcomes]
+            if len(left) == 1:
+                outcomes[left[0].id] = self._failed(left[0], lost)
+            else:
+                for job in left:
+                    outcomes[job.id] = self.run_pack([job], report)[0]
+        return [outcomes[job.id] for job in jobs]
+
+    def _failed(self, job: TrialJob, lost: LostExecutorError) -> Outcome:
+        kind: Any = lost.kind
+        outcome = Outcome(job.id, "failed", failure=Failure(kind, str(lost), lost.log))
+        self.done(outcome)
+        return outcome
+
+    def _attempt(
+        self, jobs: Sequence[TrialJob], report: Report, outcomes: dict[int, Outcome]
+    ) -> None:
+        assert self.setup is not None, "use() comes first"
+        if self.child is None:
+            self.child = _Child()
+            self.child.connect(self.setup)
+        try:
+            self.child.send(list(jobs))
+            while True:
+                word, content = self.child.receive(self.silence)
+                if word == "end":
+                    return
+                if word == "say":
+                    self.say(content)
+                elif word == "outcome":
+                    outcomes[content.id] = content
+                    self.done(content)
+                else:
+                    self.child.send(report(*content))
+        except LostExecutorError:
+            self.close()
+            raise
+        except BaseException:  # Ctrl-C in the coordinator: the child's half-done work is void
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the child, at once."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+
+class _Child:
+    """One process and the connection to it."""
+
+    def __init__(self) -> None:
+        key = secrets.token_bytes(32)
+        self.listener = Listener(authkey=key)
+        # closed by kill(), it lives as long as the process
+        self.log: IO[str] = tempfile.TemporaryFile(  # noqa: SIM115
+            "w+", encoding="utf-8", errors="replace"
+        )
+        # the child must find the plugins that this process finds
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mmauto.engine.child"],
+            stdin=subprocess.PIPE,
+            stdout=self.log,
+            stderr=self.log,
+            env=environment,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([self.listener.address, key.hex()]) + "\n")
+        self.process.stdin.flush()
+        self.connection: Connection | None = None
+
+    def connect(self, setup: Setup) -> None:
+        """Wait for the child and hand it the setup.
+
+        Raises:
+            MmautoError: the child cannot start at all, so no trial ever could.
+        """
+        # accept() has no timeout: ask the listening socket whether the child has come
+        from multiprocessing.connection import wait
+
+        waiting: Any = getattr(self.listener, "_listener", None)
+        socket = getattr(waiting, "_socket", None)
+        while socket is not None and not wait([socket], timeout=0.5):
+            if self.process.poll() is not None:
+                raise MmautoError(
+                    "the executor's process must start, it ended with exit code "
+                    f"{self.process.returncode}; its last words: {self.tail() or 'none'}"
+                )
+        self.connection = self.listener.accept()
+        self.send(setup)
+
+    def send(self, message: Any) -> None:
+        assert self.connection is not None
+        try:
+            self.connection.send(message)
+        except OSError:
+            raise self._lost() from None
+
+    def receive(self, silence: float) -> tuple[str, Any]:
+        """The next message.
+
+        Raises:
+            LostExecutorError: the child died, or said nothing for ``silence`` seconds.
+        """
+        assert self.connection is not None
+        try:
+            if not self.connection.poll(silence):
+                raise LostExecutorError(
+                    "timeout",
+                    f"a trial must report at least every {silence:g} seconds, this one did not; "
+                    "its process was ended",
+                    self.tail(),
+                )
+            message: tuple[str, Any] = self.connection.recv()
+            return message
+        except (EOFError, OSError):
+            raise self._lost() from None
+
+    def _lost(self) -> LostExecutorError:
+        self.process.wait()
+        code = self.process.returncode
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return LostExecutorError(
+            "killed",
+            f"the executor's process ended with {how} while this trial ran"
+            + (" (out of memory, or killed by hand)" if code == -9 else ""),
+            self.tail(),
+        )
+
+    def tail(self) -> str:
+        """The last lines that the child printed."""
+        self.log.seek(0)
+        return "\n".join(self.log.read().splitlines()[-LOG_TAIL:])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        if self.connection is not None:
+            self.connection.close()
+        self.listener.close()
+        self.log.close()

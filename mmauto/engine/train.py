@@ -1,0 +1,178 @@
+"""The training loop: a generator that gives every epoch's validation metric and asks to go on.
+
+A generator lets several candidates train side by side, epoch by epoch, which is what pruning inside
+a generation needs, while the loop itself reads from top to bottom.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmauto.contracts import Batch
+from mmauto.engine.features import Inputs, precision
+from mmauto.engine.jobs import Setup, TrialJob
+from mmauto.engine.losses import TaskLoss
+from mmauto.engine.metrics import METRICS, score
+from mmauto.engine.model import MultimodalModel
+from mmauto.engine.objective import augmented, objective, optional
+from mmauto.engine.optimise import make_optimiser, make_schedule
+
+EVALUATION_BATCH = 512
+CLIP = 1.0
+
+
+class NotFiniteError(Exception):
+    """The loss or a prediction is NaN or infinite: the trial cannot go on."""
+
+
+@dataclass
+class Trained:
+    """What a loop leaves: the model at its best epoch, the history, and seconds spent in it."""
+
+    model: MultimodalModel
+    value: float
+    best_epoch: int
+    curve: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    pruned: bool = False
+    seconds: float = 0.0
+
+
+class Data:
+    """All rows of one candidate on the device; a batch is a gather of indices."""
+
+    def __init__(self, setup: Setup, inputs: Mapping[str, Inputs], loss: TaskLoss):
+        device = torch.device(setup.device)
+        self.arrays = {key: part.arrays for key, part in inputs.items()}
+        self.present = {key: part.present for key, part in inputs.items()}
+        self.targets: dict[str, Tensor] = {}
+        self.observed: dict[str, Tensor] = {}
+        for name, spec in setup.specs.items():
+            raw = setup.targets[name]
+            known = raw >= 0 if spec.kind == "multiclass" else ~np.isnan(raw)
+            self.observed[name] = torch.from_numpy(known if known.ndim == 1 else known.all(1)).to(
+                device
+            )
+            clean = np.where(known, raw, 0)
+            kind = torch.long if spec.kind == "multiclass" else torch.float32
+            values = torch.from_numpy(clean).to(device, kind)
+            self.targets[name] = loss.standardise(name, values)
+
+    def gather(self, rows: Tensor) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+        """Arrays and presence of some rows, (B, ...)."""
+        arrays = {
+            key: {name: array.index_select(0, rows) for name, array in part.items()}
+            for key, part in self.arrays.items()
+        }
+        return arrays, {key: flag.index_select(0, rows) for key, flag in self.present.items()}
+
+    def batch(self, rows: Tensor, present: dict[str, Tensor], progress: float) -> Batch:
+        """The labels that go with `gather`."""
+        targets = {name: value.index_select(0, rows) for name, value in self.targets.items()}
+        observed = {name: value.index_select(0, rows) for name, value in self.observed.items()}
+        return Batch(present, targets, observed, rows, progress)
+
+
+def train(
+    model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup, job: TrialJob
+) -> Generator[tuple[float, float], bool, Trained]:
+    """Train with early stopping on the validation metric.
+
+    Yields:
+        (validation metric, mean training loss) after each epoch; send False to prune.
+
+    Raises:
+        NotFiniteError: the loss or a validation prediction is no number.
+    """
+    device, params = torch.device(setup.device), job.candidate.params
+    rows = torch.from_numpy(setup.splits.train).to(device)
+    size = min(int(params["train/batch_size"]), len(rows))
+    steps = math.ceil(len(rows) / size) * job.epochs
+    optimiser = make_optimiser(model, params)
+    schedule = make_schedule(optimiser, params, steps)
+    shuffle = torch.Generator().manual_seed(job.seed + 1)
+    augment = torch.Generator(device=device).manual_seed(job.seed + 2)
+    sign = 1.0 if METRICS[setup.metric].maximise else -1.0
+    done = Trained(model, value=-sign * math.inf, best_epoch=-1)
+    best: dict[str, Any] = {}
+    step = 0
+    for epoch in range(job.epochs):
+        start = time.perf_counter()
+        model.train()
+        total = torch.zeros((), device=device)
+        for index in batches(rows, size, shuffle):
+            arrays, present = data.gather(index)
+            batch = data.batch(index, present, step / steps)
+            with precision(device):
+                value, result, batch = objective(
+                    model, augmented(model, arrays, augment), batch, loss
+                )
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()  # type: ignore[no-untyped-call]
+            for regulariser in model.regularisers:
+                if after := optional(regulariser, "after_backward"):
+                    after(result, batch, model.groups())
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimiser.step()
+            schedule.step()
+            total += value.detach() * len(index)
+            step += 1
+        done.losses.append(float(total) / len(rows))
+        if not math.isfinite(done.losses[-1]):
+            raise NotFiniteError(f"the training loss of epoch {epoch + 1} is not a finite number")
+        done.curve.append(validate(model, data, loss, setup))
+        if sign * done.curve[-1] > sign * done.value:
+            done.value, done.best_epoch = done.curve[-1], epoch
+            best = copy.deepcopy(model.state_dict())
+        done.seconds += time.perf_counter() - start
+        keep = yield done.curve[-1], done.losses[-1]
+        done.pruned = not keep
+        if done.pruned or epoch - done.best_epoch >= job.patience:
+            break
+    model.load_state_dict(best)
+    return done
+
+
+def batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """The rows in random order, ``size`` at a time; a last single row joins the batch before.
+
+    One row alone has no batch statistics, and its gradient would count as much as a full batch's.
+    """
+    order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+    cuts = list(range(size, len(rows), size))
+    if cuts and len(rows) - cuts[-1] == 1:
+        cuts.pop()
+    return iter(order.tensor_split(cuts))
+
+
+def validate(model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup) -> float:
+    """The primary metric on the validation rows."""
+    predicted = predict(model, data, loss, setup.splits.valid)[setup.primary]
+    if not np.isfinite(predicted).all():
+        raise NotFiniteError("a validation prediction is not a finite number")
+    truth = setup.targets[setup.primary][setup.splits.valid]
+    return score(setup.metric, setup.specs[setup.primary], truth, predicted)
+
+
+def predict(
+    model: MultimodalModel, data: Data, loss: TaskLoss, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """{target: (len(rows), width)} probabilities or numbers."""
+    device = next(iter(data.present.values())).device
+    model.eval()
+    parts: list[Mapping[str, Tensor]] = []
+    with torch.inference_mode(), precision(device):
+        where = torch.from_numpy(np.asarray(rows)).to(device)
+        for start in range(0, len(where), EVALUATION_BATCH):
+            index = where[start : start + EVALUATION_BATCH]
+            parts.append(model(*data.gather(index)).outputs)
+    return loss.predictions({name: torch.cat([p[name] for p in parts]) for name in parts[0]})

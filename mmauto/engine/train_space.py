@@ -1,0 +1,28 @@
+"""The engine's own hyper-parameters: declared apart from the loop, so that no torch is imported."""
+
+from __future__ import annotations
+
+from mmauto.space import Choice, Float, Int, Space
+
+OPTIMISERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "constant")
+
+TRAIN_SPACE: Space = {
+    "lr": Float(1e-4, 1e-2, 1e-3, log=True),
+    "weight_decay": Float(1e-4, 1e-1, 1e-2, log=True),
+    "batch_size": Choice((32, 64, 128), 64),
+    "optimiser": Choice(("adamw",)),
+    "schedule": Choice(("cosine",)),
+}
+"""Named ``train/...``; a study file may widen or fix each within `TRAIN_LIMITS`."""
+
+ADAPTER_SPACE: Space = {"width": Choice((64, 128, 256), 128)}
+"""Named ``adapter/...``: the width that all modalities are projected to."""
+
+TRAIN_LIMITS: Space = {
+    "lr": Float(1e-7, 10.0, 1e-3),
+    "weight_decay": Float(0.0, 10.0, 1e-2),
+    "batch_size": Int(1, 65536, 64),
+    "optimiser": Choice(OPTIMISERS),
+    "schedule": Choice(SCHEDULES),
+}

@@ -1,0 +1,109 @@
+"""Confirmation: the best candidate of each arm, retrained over seeds and scored once on test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmauto.config import StudyConfig
+from mmauto.engine.jobs import Outcome, Runner, TrialJob
+from mmauto.search.arms import Arm
+from mmauto.search.sampler import derived
+from mmauto.search.watch import Watcher
+from mmauto.store.study import NewTrial, StudyStore
+from mmauto.views import TrialView
+
+
+class Confirmation:
+    """Runs what is missing; the seeds are shared by all arms, so differences are paired."""
+
+    def __init__(
+        self,
+        store: StudyStore,
+        arms: Sequence[Arm],
+        config: StudyConfig,
+        runner: Runner,
+        watcher: Watcher,
+        maximise: bool,
+    ):
+        self.store, self.arms, self.config = store, arms, config
+        self.runner, self.watcher = runner, watcher
+        self.sign = 1.0 if maximise else -1.0
+        self.running: dict[int, tuple[str, int]] = {}
+
+    def run(self) -> None:
+        """Confirm every arm that has a result."""
+        trials = self.store.trials()
+        for view in self.store.confirmations():
+            self.watcher.confirmed(view.arm, view.seed, view.value)
+        for arm in self.arms:
+            best = self.best([trial for trial in trials if trial.arm == arm.name])
+            if best is not None:
+                self._confirm(arm, best)
+
+    def best(self, trials: Sequence[TrialView]) -> TrialView | None:
+        """The trial with the best validation metric; pruned ones only where none is complete."""
+        scored = [t for t in trials if t.state in ("complete", "pruned") and t.value is not None]
+        complete = [trial for trial in scored if trial.state == "complete"]
+        return max(
+            complete or scored, key=lambda t: (self.sign * (t.value or 0.0), -t.id), default=None
+        )
+
+    def _confirm(self, arm: Arm, best: TrialView) -> None:
+        known = {row.number: row for row in self.store._rows("confirm") if row.arm == arm.name}
+        fresh = [
+            NewTrial(
+                arm.name, "confirm", 0, place, derived(self.config.seed, "confirm", str(place)),
+                best.params, best.id,
+            )
+            for place in range(self.config.confirm_seeds)
+            if place not in known
+        ]  # fmt: skip
+        todo: list[tuple[int, int, Mapping[str, bool | int | float | str]]] = [
+            (row.id, row.number, row.params) for row in known.values() if row.state == "running"
+        ]
+        if fresh:
+            ids = self.store.begin(fresh)
+            todo += [(i, trial.number, trial.params) for i, trial in zip(ids, fresh, strict=True)]
+        if not todo:
+            return
+        self.watcher.saying(f"confirming {arm.name} over {self.config.confirm_seeds} seeds")
+        self.running = {identity: (arm.name, place) for identity, place, _ in todo}
+        jobs = [
+            TrialJob(
+                identity, arm.candidate(params),
+                derived(self.config.seed, "confirm", str(place)),
+                self.config.epochs, self.config.patience, score_test=True,
+                bundle=str(self._bundle(arm.name, place)), measure=place == 0,
+            )
+            for identity, place, params in todo
+        ]  # fmt: skip
+        self.runner.run_pack(jobs, lambda epoch, values: dict.fromkeys(values, True))
+        self._keep_best_bundle(arm.name)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take in an outcome as soon as it is there."""
+        arm, place = self.running.pop(outcome.id)
+        self.store.finish(outcome)
+        self.watcher.confirmed(arm, place, outcome.value)
+
+    def _bundle(self, arm: str, place: int) -> Path:
+        return self.store.folder / "models" / f".{arm}-{place}"
+
+    def _keep_best_bundle(self, arm: str) -> None:
+        """The bundle of the seed that is best on validation becomes ``models/ARM``."""
+        self.store.flush()
+        found = [
+            view
+            for view in self.store.confirmations()
+            if view.arm == arm and view.value is not None and self._bundle(arm, view.seed).exists()
+        ]
+        if not found:
+            return
+        best = max(found, key=lambda view: (self.sign * (view.value or 0.0), -view.seed))
+        final = self.store.folder / "models" / arm
+        shutil.rmtree(final, ignore_errors=True)
+        self._bundle(arm, best.seed).rename(final)
+        for view in found:
+            shutil.rmtree(self._bundle(arm, view.seed), ignore_errors=True)

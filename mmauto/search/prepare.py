@@ -1,0 +1,162 @@
+"""From a configuration to data that an executor can use: loaded, split, encoded, checked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmauto.config import StudyConfig
+from mmauto.contracts import TargetSpec, TaskView
+from mmauto.data.checks import check_dataset
+from mmauto.data.dataset import Dataset
+from mmauto.data.splits import Splits, fingerprint, make_splits
+from mmauto.data.targets import encode_targets
+from mmauto.engine.cache import cache_folder
+from mmauto.engine.jobs import Setup
+from mmauto.engine.metrics import default_metric, resolve_metric, score
+from mmauto.errors import ConfigError
+from mmauto.registry import Registry
+from mmauto.views import Predictions
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about the data that search, store and report need."""
+
+    setup: Setup
+    task: TaskView
+    notes: tuple[str, ...]
+    fingerprint: str
+    ceiling: Mapping[str, float]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows a split."""
+        splits = self.setup.splits
+        return {"train": len(splits.train), "valid": len(splits.valid), "test": len(splits.test)}
+
+    def truth(self) -> dict[str, Predictions]:
+        """Labels of the validation and test rows by split and target."""
+        return {
+            split: {name: values[rows] for name, values in self.setup.targets.items()}
+            for split, rows in self._scored().items()
+        }
+
+    def groups(self) -> dict[str, np.ndarray | None]:
+        """Group labels by split, None where rows are independent."""
+        labels = self.setup.dataset.groups
+        return {
+            split: None if labels is None else labels[rows]
+            for split, rows in self._scored().items()
+        }
+
+    def ids(self) -> dict[str, np.ndarray]:
+        """Row ids by split."""
+        return {split: self.setup.dataset.ids[rows] for split, rows in self._scored().items()}
+
+    def _scored(self) -> dict[str, np.ndarray]:
+        return {"valid": self.setup.splits.valid, "test": self.setup.splits.test}
+
+
+def load(config: StudyConfig, registry: Registry) -> Dataset:
+    """The task's data, or the user's table.
+
+    Raises:
+        DataError: it cannot be used.
+        ConfigError: there is no such task.
+    """
+    named: dict[str, Any] = {
+        "image": config.image, "text": config.text, "tabular": config.tabular,
+        "target": config.target, "group": config.group, "split": config.split,
+    }  # fmt: skip
+    if config.task:
+        given = {key: value for key, value in named.items() if value not in ((), None)}
+        if config.metric:
+            given["metric"] = config.metric
+        return registry.task(config.task, "--task").load(
+            config.data, {**given, "seed": config.seed}
+        )
+    from mmauto.data.table import read_table
+
+    assert config.data is not None
+    return read_table(config.data, name=config.name, metric=config.metric, **named)
+
+
+def prepare(config: StudyConfig, registry: Registry) -> Prepared:
+    """Load, split, encode and check; nothing has trained when an error comes.
+
+    Raises:
+        MmautoError: the data or the configuration cannot be used.
+    """
+    device = find_device(config.device)
+    dataset = load(config, registry)
+    splits = make_splits(dataset, config.seed)
+    specs, targets, odd = encode_targets(dataset, splits)
+    primary = next(iter(specs))
+    metric = config.metric or dataset.targets[primary].metric or default_metric(specs[primary].kind)
+    resolve_metric(metric, specs[primary].kind)
+    task = TaskView(
+        config.task or dataset.name,
+        {key: column.modality for key, column in dataset.columns.items()},
+        specs,
+        primary,
+        metric,
+        dataset.simulated,
+    )
+    setup = Setup(
+        dataset, splits, specs, targets, metric, _weighted(config, metric), device,
+        str(cache_folder() / "features"),
+    )  # fmt: skip
+    notes = (*dataset.notes, *splits.notes, *odd, *check_dataset(dataset, splits, specs))
+    return Prepared(
+        setup, task, notes, fingerprint(dataset, splits), ceiling(dataset, splits, specs, targets,
+        metric),
+    )  # fmt: skip
+
+
+def ceiling(
+    dataset: Dataset,
+    splits: Splits,
+    specs: Mapping[str, TargetSpec],
+    targets: Mapping[str, np.ndarray],
+    metric: str,
+) -> dict[str, float]:
+    """Observer -> primary metric of the ideal observer on the test rows (simulated data only)."""
+    primary = next(iter(specs))
+    return {
+        observer: score(metric, specs[primary], targets[primary][splits.test], scores[splits.test])
+        for observer, scores in dataset.ideal.items()
+    }
+
+
+def find_device(asked: str) -> str:
+    """``cpu`` or ``cuda[:n]``.
+
+    Raises:
+        ConfigError: the device that was asked for is not there.
+    """
+    if asked == "cpu" or (asked == "auto" and shutil.which("nvidia-smi") is None):
+        return "cpu"
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda" if there else "cpu"
+    index = int(asked.partition(":")[2] or 0)
+    if index >= there:
+        raise ConfigError(
+            f"a device must exist, --device {asked} was asked for and torch sees {there} CUDA "
+            "devices; use --device cpu, or install a CUDA build of torch"
+        )
+    return asked
+
+
+def _weighted(config: StudyConfig, metric: str) -> bool:
+    if config.class_weights == "auto":
+        # classes count alike in these metrics, so they should in the loss
+        return metric in ("balanced_accuracy", "f1", "recall")
+    return config.class_weights == "balanced"

@@ -1,0 +1,167 @@
+"""The coordinator: asks, hands out packs, decides on pruning, and is the only writer."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mmauto.config import StudyConfig
+from mmauto.engine.jobs import Outcome, Runner, TrialJob
+from mmauto.search.arms import Arm
+from mmauto.search.pruning import Halving, OptunaPruner, Pruner
+from mmauto.search.sampler import ask
+from mmauto.search.watch import Watcher
+from mmauto.store.study import NewTrial, StudyStore
+from mmauto.views import TrialView
+
+PARK_AFTER = 5
+"""Failures in a row after which an arm gets no further trials."""
+
+SEARCH_SHARE = 0.7
+"""Share of ``--time`` for the search; the rest is confirmation's."""
+
+
+@dataclass
+class Clock:
+    """Seconds since the start of this run, and the limit of the search phase."""
+
+    limit: float | None
+    start: float
+
+    @property
+    def over(self) -> bool:
+        """Whether the search has used its share."""
+        return self.limit is not None and time.monotonic() - self.start > self.limit
+
+
+class Search:
+    """Runs the generations of all arms breadth first, from wherever the store stands.
+
+    Args:
+        train_rows: rows in the train split, from which steps an epoch follow.
+        maximise: whether more of the metric is better.
+    """
+
+    def __init__(
+        self,
+        store: StudyStore,
+        arms: Sequence[Arm],
+        config: StudyConfig,
+        runner: Runner,
+        watcher: Watcher,
+        train_rows: int,
+        maximise: bool,
+        clock: Clock,
+    ):
+        self.store, self.arms, self.config = store, arms, config
+        self.runner, self.watcher = runner, watcher
+        self.train_rows, self.maximise, self.clock = train_rows, maximise, clock
+        self.history: dict[str, dict[int, TrialView]] = {arm.name: {} for arm in arms}
+        self.parked = {view.name for view in store.arms() if view.parked}
+        self.running: dict[int, TrialView] = {}
+
+    def total(self, arm: Arm) -> int:
+        """Trials that the arm gets."""
+        return 1 if arm.once else self.config.trials
+
+    def run(self) -> None:
+        """Bring every arm to its total, or to the end of the time."""
+        for trial in self.store.trials():
+            if trial.arm in self.history:
+                self.history[trial.arm][trial.index] = trial
+                if trial.state != "running":
+                    self.watcher.ended(trial)
+        size = self.config.generation
+        for generation in range(math.ceil(self.config.trials / size)):
+            for arm in self.arms:
+                if self.clock.over:
+                    self.watcher.note("the time for the search is over; confirmation follows")
+                    return
+                if arm.name not in self.parked:
+                    self._generation(arm, generation)
+
+    def _generation(self, arm: Arm, generation: int) -> None:
+        first = generation * self.config.generation
+        numbers = range(first, min(first + self.config.generation, self.total(arm)))
+        history = self.history[arm.name]
+        fresh = [number for number in numbers if number not in history]
+        if fresh:
+            self._ask(arm, generation, fresh)
+        members = [history[number] for number in numbers]
+        todo = [trial for trial in members if trial.state == "running"]
+        if not todo:
+            return
+        pruner = self._pruner(arm, members, todo)
+
+        def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+            if self.clock.over:
+                return dict.fromkeys(values, False)
+            return pruner.keep(epoch, values)
+
+        self.running = {trial.id: trial for trial in todo}
+        jobs = [
+            TrialJob(
+                trial.id, arm.candidate(trial.params), self.config.seed, self.config.epochs,
+                self.config.patience,
+            )
+            for trial in todo
+        ]  # fmt: skip
+        self.watcher.saying(f"{arm.name}: trials {numbers[0] + 1} to {numbers[-1] + 1}")
+        self.runner.run_pack(jobs, report)
+        self._park(arm)
+
+    def _ask(self, arm: Arm, generation: int, numbers: Sequence[int]) -> None:
+        history = self.history[arm.name]
+        stored = [history[number] for number in sorted(history)]
+        asked = ask(arm, self.config.sampler, self.maximise, self.config.seed, stored, len(numbers))
+        fresh = [
+            NewTrial(arm.name, "search", generation, number, self.config.seed, params)
+            for number, params in zip(numbers, asked, strict=True)
+        ]
+        for trial, identity in zip(fresh, self.store.begin(fresh), strict=True):
+            history[trial.number] = TrialView(
+                identity, arm.name, generation, trial.number, "running", trial.params,
+                started=time.time(),
+            )  # fmt: skip
+
+    def _pruner(self, arm: Arm, members: list[TrialView], todo: list[TrialView]) -> Pruner:
+        name = self.config.pruner
+        if name == "none" or arm.view.kind == "control" or len(members) == 1:
+            return Pruner()
+        if name == "halving":
+            batch = max(int(trial.params["train/batch_size"]) for trial in members)
+            steps = math.ceil(self.train_rows / batch)
+            ended = {trial.id: trial.curve for trial in members if trial not in todo}
+            return Halving(
+                self.maximise, steps, self.config.epochs, [trial.id for trial in members], ended
+            )
+        done = [t for t in self.history[arm.name].values() if t.state != "running"]
+        asked = {trial.id: trial.params for trial in todo}
+        return OptunaPruner(name, arm, self.maximise, done, asked, self.config.epochs)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Take in an outcome; executors call this as soon as a trial has ended."""
+        before = self.running.pop(outcome.id)
+        self.store.finish(outcome)
+        after = TrialView(
+            before.id, before.arm, before.generation, before.index, outcome.state, before.params,
+            outcome.value, outcome.best_epoch, outcome.curve, outcome.losses, outcome.seconds,
+            before.started, outcome.failure,
+        )  # fmt: skip
+        self.history[before.arm][before.index] = after
+        self.watcher.ended(after)
+
+    def _park(self, arm: Arm) -> None:
+        history = self.history[arm.name]
+        recent = [history[number] for number in sorted(history)][-PARK_AFTER:]
+        if len(recent) < PARK_AFTER or any(trial.state != "failed" for trial in recent):
+            return
+        self.parked.add(arm.name)
+        self.store.set_arm(arm.name, parked=1)
+        last = recent[-1].failure
+        self.watcher.note(
+            f"{arm.name} failed {PARK_AFTER} times in a row and gets no further trials; last: "
+            f"{last.message if last else 'unknown'}"
+        )

@@ -1,0 +1,71 @@
+"""Arrays beside the database: predictions of every finished trial, and the labels they face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mmauto.errors import StoreError
+from mmauto.views import Predictions
+
+PREDICTIONS = "predictions"
+TRUTH = f"{PREDICTIONS}/truth.npz"
+
+
+def save_truth(
+    folder: Path,
+    truth: Mapping[str, Predictions],
+    groups: Mapping[str, np.ndarray | None],
+    ids: Mapping[str, np.ndarray],
+) -> None:
+    """The labels, groups and ids of the validation and test rows, before a study is created.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for split, found in truth.items():
+        arrays |= {f"truth/{split}/{name}": values for name, values in found.items()}
+        arrays[f"ids/{split}"] = ids[split].astype(np.str_)
+        labels = groups[split]
+        if labels is not None:
+            arrays[f"groups/{split}"] = labels.astype(np.str_)
+    try:
+        (folder / PREDICTIONS).mkdir(parents=True, exist_ok=True)
+        save_arrays(folder / TRUTH, arrays)
+    except OSError as error:
+        raise StoreError(
+            f"a study needs a folder that can be written, {folder} is not one "
+            f"({error.strerror}); choose another --out"
+        ) from error
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an ``.npz`` under a temporary name and rename it."""
+    fresh = path.with_suffix(".tmp")
+    with fresh.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    fresh.replace(path)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `save_arrays` wrote.
+
+    Raises:
+        StoreError: the file is not there or is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise StoreError(
+            f"predictions listed in the study must be readable, {path} is not ({error}); restore "
+            "the file, or run the study again under another --name"
+        ) from error
+
+
+def under(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays whose name starts with ``prefix``, without it."""
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}

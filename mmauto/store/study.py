@@ -1,0 +1,288 @@
+"""One stored study: what the coordinator writes, and what everyone reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine, Row, Update, insert, select, update
+
+from mmauto.contracts import TargetSpec, TaskView
+from mmauto.space import Params
+from mmauto.store.database import connect, sqlite_url
+from mmauto.store.files import PREDICTIONS, TRUTH, load_arrays, save_arrays, under
+from mmauto.store.schema import arms, epochs, studies, trials
+from mmauto.store.writer import Writer
+from mmauto.views import ArmView, ConfirmationView, Costs, Failure, Predictions, TrialView
+
+if TYPE_CHECKING:
+    from mmauto.engine.jobs import Outcome
+
+
+@dataclass(frozen=True)
+class NewTrial:
+    """A trial that is about to run; see `mmauto.store.schema.trials`."""
+
+    arm: str
+    purpose: str
+    generation: int
+    number: int
+    seed: int
+    params: Params
+    source: int | None = None
+
+
+class StudyStore:
+    """The only door to a study's tables and to the prediction files beside them.
+
+    One process writes (the coordinator); any number may read.
+    """
+
+    def __init__(self, engine: Engine, folder: Path, row: Row[Any]):
+        self.engine, self.folder = engine, folder
+        self.id: int = row.id
+        self.name: str = row.name
+        self.config: Mapping[str, Any] = row.config
+        self.facts: Mapping[str, Any] = row.facts
+        self.environment: Mapping[str, Any] = row.environment
+        self.command: str = row.command
+        self.created: float = row.created
+        self.task = _task(row.task)
+        self._writer: Writer | None = None
+
+    @staticmethod
+    def url(folder: Path) -> str:
+        """The database of the study in ``folder``."""
+        return sqlite_url(folder / "study.db")
+
+    @classmethod
+    def open(cls, folder: Path) -> StudyStore | None:
+        """The study in ``folder``, or None where there is none yet."""
+        if not (folder / "study.db").exists():
+            return None
+        engine = connect(cls.url(folder))
+        with engine.connect() as connection:
+            row = connection.execute(select(studies)).first()
+        if row is None:  # killed between making the tables and the study
+            engine.dispose()
+            return None
+        return cls(engine, folder, row)
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        name: str,
+        config: Mapping[str, Any],
+        task: TaskView,
+        facts: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        command: str,
+        views: Sequence[ArmView],
+    ) -> StudyStore:
+        """A new study in ``folder``, where `save_truth` has already been."""
+        engine = connect(cls.url(folder))
+        with engine.begin() as connection:
+            connection.execute(
+                insert(studies).values(
+                    name=name, created=time.time(), config=dict(config), task=asdict(task),
+                    facts=dict(facts), environment=dict(environment), command=command,
+                    state="searching",
+                )
+            )  # fmt: skip
+            row = connection.execute(select(studies)).one()
+            for position, view in enumerate(views):
+                connection.execute(
+                    insert(arms).values(
+                        study_id=row.id, name=view.name, position=position, kind=view.kind,
+                        component=view.component, stage=view.stage, summary=view.summary,
+                        importances={},
+                    )
+                )  # fmt: skip
+        return cls(engine, folder, row)
+
+    # ------------------------------------------------------------------------------- writing
+
+    @property
+    def writer(self) -> Writer:
+        """Started with the first write, so that readers have no thread."""
+        if self._writer is None:
+            self._writer = Writer(self.engine)
+        return self._writer
+
+    def begin(self, fresh: Sequence[NewTrial]) -> list[int]:
+        """Record trials as running, in one transaction; their ids in order."""
+        self.writer.flush()
+        rows = [
+            {**asdict(trial), "params": dict(trial.params), "study_id": self.id,
+             "state": "running", "started": time.time(), "costs": {}}
+            for trial in fresh
+        ]  # fmt: skip
+        with self.engine.begin() as connection:
+            statement = insert(trials).returning(trials.c.id, sort_by_parameter_order=True)
+            return [row.id for row in connection.execute(statement, rows)]
+
+    def finish(self, outcome: Outcome) -> None:
+        """Record what became of a trial, soon and behind the search."""
+        failure = outcome.failure
+        predicted = {f"valid/{n}": v for n, v in outcome.valid.items()}
+        predicted |= {f"test/{n}": v for n, v in outcome.test.items()}
+        file = f"{PREDICTIONS}/{outcome.id}.npz" if predicted else None
+        row = {
+            "state": outcome.state, "value": outcome.value, "best_epoch": outcome.best_epoch,
+            "seconds": outcome.seconds, "costs": asdict(outcome.costs), "predictions": file,
+            "failure_kind": failure.kind if failure else None,
+            "failure_message": failure.message if failure else None,
+            "failure_traceback": failure.traceback if failure else None,
+        }  # fmt: skip
+        history = [
+            {"trial_id": outcome.id, "epoch": epoch, "value": value,
+             "loss": outcome.losses[epoch] if epoch < len(outcome.losses) else None}
+            for epoch, value in enumerate(outcome.curve)
+        ]  # fmt: skip
+
+        def work(connection: Connection) -> None:
+            if file is not None:
+                save_arrays(self.folder / file, predicted)
+            connection.execute(update(trials).where(trials.c.id == outcome.id).values(**row))
+            connection.execute(epochs.delete().where(epochs.c.trial_id == outcome.id))
+            if history:
+                connection.execute(insert(epochs), history)
+
+        self.writer.put(work)
+
+    def set_study(self, **values: Any) -> None:
+        """Change columns of the study's row, e.g. ``state``."""
+        self._set(update(studies).where(studies.c.id == self.id).values(**values))
+
+    def set_arm(self, name: str, **values: Any) -> None:
+        """Change columns of an arm's row: ``importances``, ``parked``."""
+        where = (arms.c.study_id == self.id) & (arms.c.name == name)
+        self._set(update(arms).where(where).values(**values))
+
+    def _set(self, statement: Update) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
+
+        self.writer.put(work)
+
+    def flush(self) -> None:
+        """Return when everything is on disk."""
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Write what is left and let go of the database."""
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            self.engine.dispose()
+
+    # ------------------------------------------------------------------------------- reading
+
+    @property
+    def state(self) -> tuple[str, float]:
+        """``searching``, ``confirming`` or ``finished``, and the seconds spent so far."""
+        with self.engine.connect() as connection:
+            row = connection.execute(
+                select(studies.c.state, studies.c.seconds).where(studies.c.id == self.id)
+            ).one()
+        return row.state, row.seconds
+
+    def arms(self) -> list[ArmView]:
+        """The arms in the order in which they take turns."""
+        query = select(arms).where(arms.c.study_id == self.id).order_by(arms.c.position)
+        with self.engine.connect() as connection:
+            return [
+                ArmView(
+                    r.name, r.kind, r.component, r.stage, r.summary, r.importances, bool(r.parked)
+                )
+                for r in connection.execute(query)
+            ]
+
+    def trials(self) -> list[TrialView]:
+        """The trials of the search, in the order in which they were asked."""
+        curves, losses = self._history()
+        return [
+            TrialView(
+                r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
+                curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, _failure(r),
+            )
+            for r in self._rows("search")
+        ]  # fmt: skip
+
+    def confirmations(self) -> list[ConfirmationView]:
+        """The confirmation runs that have ended."""
+        curves, _ = self._history()
+        found = []
+        for r in self._rows("confirm"):
+            if r.state == "running":
+                continue
+            predicted = load_arrays(self.folder / r.predictions) if r.predictions else {}
+            found.append(
+                ConfirmationView(
+                    r.arm, r.number, r.source, r.params, r.value, curves.get(r.id, ()),
+                    under("valid/", predicted), under("test/", predicted),
+                    Costs(**r.costs), _failure(r),
+                )
+            )  # fmt: skip
+        return found
+
+    def truth(
+        self,
+    ) -> tuple[dict[str, Predictions], dict[str, np.ndarray | None], dict[str, np.ndarray]]:
+        """Labels, groups and ids by split, as `save_truth` wrote them."""
+        arrays = load_arrays(self.folder / TRUTH)
+        splits = ("valid", "test")
+        return (
+            {split: under(f"truth/{split}/", arrays) for split in splits},
+            {split: arrays.get(f"groups/{split}") for split in splits},
+            {split: arrays[f"ids/{split}"] for split in splits},
+        )
+
+    def unfinished(self, purpose: str) -> list[Row[Any]]:
+        """Rows of trials that were asked but never ended: a kill came between."""
+        return [row for row in self._rows(purpose) if row.state == "running"]
+
+    def _rows(self, purpose: str) -> Sequence[Row[Any]]:
+        query = (
+            select(trials)
+            .where((trials.c.study_id == self.id) & (trials.c.purpose == purpose))
+            .order_by(trials.c.id)
+        )
+        with self.engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _history(self) -> tuple[dict[int, tuple[float, ...]], dict[int, tuple[float, ...]]]:
+        query = (
+            select(epochs)
+            .join(trials, trials.c.id == epochs.c.trial_id)
+            .where(trials.c.study_id == self.id)
+            .order_by(epochs.c.trial_id, epochs.c.epoch)
+        )
+        curves: dict[int, tuple[float, ...]] = {}
+        losses: dict[int, tuple[float, ...]] = {}
+        with self.engine.connect() as connection:
+            for row in connection.execute(query):
+                curves[row.trial_id] = (*curves.get(row.trial_id, ()), row.value)
+                if row.loss is not None:
+                    losses[row.trial_id] = (*losses.get(row.trial_id, ()), row.loss)
+        return curves, losses
+
+
+def _failure(row: Row[Any]) -> Failure | None:
+    if row.failure_kind is None:
+        return None
+    return Failure(row.failure_kind, row.failure_message, row.failure_traceback or "")
+
+
+def _task(stored: Mapping[str, Any]) -> TaskView:
+    targets = {
+        name: TargetSpec(spec["name"], spec["kind"], tuple(spec["classes"]))
+        for name, spec in stored["targets"].items()
+    }
+    return TaskView(**{**stored, "targets": targets})

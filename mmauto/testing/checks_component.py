@@ -1,0 +1,67 @@
+"""What every component keeps, whatever its kind; nothing of it runs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+import typing
+
+from mmauto.contracts import Component, Encoder, Fusion, Stage
+from mmauto.registry import NAME
+from mmauto.space import Choice, Float, Int, corners
+from mmauto.testing.fakes import LIMIT, expect, task_view
+
+HEAVY = ("torch", "torchvision", "transformers", "timm", "sklearn", "pandas", "plotly", "optuna")
+
+_LOAD = """
+import importlib, importlib.util, sys
+name, path = sys.argv[1:3]
+try:
+    importlib.import_module(name)
+except ModuleNotFoundError as error:
+    if not path or not f"{name}.".startswith(f"{error.name}."):
+        raise
+    spec = importlib.util.spec_from_file_location("component", path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+print(" ".join(heavy for heavy in sys.argv[3:] if heavy in sys.modules))
+"""
+
+
+def metadata(component: Component) -> None:
+    """Name, summary and reference are short texts, and a stage or modality is declared."""
+    expect(bool(NAME.match(component.name)), f"the name {component.name!r}, not {NAME.pattern}")
+    for attribute in ("summary", "reference"):
+        text = getattr(component, attribute, None)
+        expect(isinstance(text, str) and bool(text.strip()), f"{attribute} = {text!r}")
+        expect("\n" not in str(text), f"{attribute} has several lines: {text!r}")
+    if isinstance(component, Fusion):
+        expect(component.stage in typing.get_args(Stage), f"stage = {component.stage!r}")
+    if isinstance(component, Encoder):
+        expect(bool(NAME.match(component.modality)), f"modality = {component.modality!r}")
+
+
+def space_is_plain(component: Component) -> None:
+    """A space maps names without '/' to dimensions, and its corners are JSON values."""
+    space = component.space(task_view())
+    for name, dimension in space.items():
+        expect(bool(NAME.match(name)), f"a parameter called {name!r}, not {NAME.pattern}")
+        expect(isinstance(dimension, Float | Int | Choice), f"{name} = {dimension!r}")
+    for params in corners(space, LIMIT):
+        back = json.loads(json.dumps(params, allow_nan=False))
+        expect(back == params, f"{params} came back from JSON as {back}")
+
+
+def torch_free_import(component: Component) -> None:
+    """Importing the component's module loads no heavy library: import it inside the methods."""
+    module, path = type(component).__module__, inspect.getfile(type(component))
+    # a component defined in a script or notebook lives in a module that cannot be imported by name
+    name = module if module != "__main__" else "no_such_module"
+    command = [sys.executable, "-c", _LOAD, name, path, *HEAVY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    expect(done.returncode == 0, f"{module} cannot be imported alone: {done.stderr[-400:]}")
+    expect(not done.stdout.split(), f"{module} imports {done.stdout.strip()}")
+
+
+CHECKS = (metadata, space_is_plain, torch_free_import)

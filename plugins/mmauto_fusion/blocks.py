@@ -1,0 +1,45 @@
+"""What several fusions are built from: the same MLP, and the same space for it.
+
+One space for all keeps the comparison fair: no strategy may search wider layers than another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmauto.plugin import Choice, Float, Int, Params, Space
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MLP_SPACE: Space = {
+    "width": Choice((64, 128, 256, 512), 128),
+    "depth": Int(1, 3, 1),
+    "dropout": Float(0.0, 0.5, 0.1),
+}
+
+
+def mlp(dim: int, params: Params) -> nn.Sequential:
+    """``depth`` times linear, GELU, dropout: ``(B, dim) -> (B, width)``."""
+    from torch import nn
+
+    width, layers = int(params["width"]), []
+    for layer in range(int(params["depth"])):
+        layers += [
+            nn.Linear(width if layer else dim, width),
+            nn.GELU(),
+            nn.Dropout(float(params["dropout"])),
+        ]
+    return nn.Sequential(*layers)
+
+
+def shares(present: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:
+    """Equal shares of the modalities that are there, ``{key: (B,)}``; zero for an absent one.
+
+    They sum to one in each row, or to zero in a row where everything is absent.
+    """
+    import torch
+
+    votes = {key: flag.to(like.dtype) for key, flag in present.items()}
+    total = torch.stack(list(votes.values())).sum(0).clamp(min=1.0)  # (B,)
+    return {key: vote / total for key, vote in votes.items()}
