@@ -83,4 +83,4 @@ def _constant_fields(dataset: Dataset, splits: Splits) -> Iterator[str]:
 def _empty_rows(dataset: Dataset) -> Iterator[str]:
     some = np.logical_or.reduce([column.present for column in dataset.columns.values()])
     if not some.all():
-        yield f"rows without any input, predicted by the classes' shares: {(~some).sum()}"
+        yield f"rows without any input, which say nothing about the label: {(~some).sum()}"

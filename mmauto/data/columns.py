@@ -183,7 +183,7 @@ class TabularValues(_Samples):
             else np.array([value is not None for value in self.values[name]], dtype=bool)
             for name, kind in self.fields.items()
         ]
-        return np.array(known).any(axis=0)
+        return np.asarray(np.array(known).any(axis=0))
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))

@@ -34,7 +34,7 @@ def image_column(cells: Sequence[str | None], name: str, folder: Path) -> ImageF
             f"image paths are relative and stay inside the table's folder, {_some(leaving)} "
             f"{'does' if len(leaving) == 1 else 'do'} not ({where}); copy the images into it"
         )
-    missing = [cell for cell, path in paths.items() if path and not path.is_file()]
+    missing = [cell for cell, path in paths.items() if path and not os.path.isfile(path)]
     if missing:
         raise DataError(
             f"every image must exist, {_some(missing)} not found ({where}); "
@@ -83,6 +83,7 @@ def _decodes(path: Path) -> bool:
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:SHOWN])
+    # a text column given as images by mistake would otherwise fill the screen
+    shown = ", ".join(repr(n if len(n) <= 60 else f"{n[:57]}...") for n in names[:SHOWN])
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} ({shown}{more})"

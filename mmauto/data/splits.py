@@ -24,6 +24,8 @@ SIDES = ("train", "valid", "test")
 LEAST_ROWS = 10
 MOST_BINS = 10
 ROWS_A_BIN = 10
+ATTEMPTS = 10
+"""Where classes share few groups, an unlucky order may leave one without a side: try others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,16 +199,21 @@ def _deal(
     for stratum, name in zip(strata, names, strict=True):
         content.setdefault(name, Counter())[stratum] += 1
 
-    def tie(name: str) -> bytes:
-        return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
-
-    order = sorted(content, key=lambda name: (-content[name].total(), tie(name)))
-    table = _Sides(content, shares)
-    table.cover(order)
-    for name in order:
-        if name not in table.side:
-            table.put(name, table.emptiest(name))
+    for attempt in range(ATTEMPTS):
+        table = _Sides(content, shares)
+        table.deal(
+            sorted(content, key=lambda name: _rank(content[name].total(), name, seed, attempt))
+        )
+        if table.covered():
+            break
     return np.array([table.side[name] for name in names])
+
+
+def _rank(rows: int, name: str, seed: int, attempt: int) -> tuple[int, bytes]:
+    """Larger groups first, ties by seed; later attempts take any order."""
+    return -rows if attempt == 0 else 0, hashlib.blake2b(
+        f"{seed}:{attempt}:{name}".encode(), digest_size=8
+    ).digest()
 
 
 class _Sides:
@@ -225,6 +232,13 @@ class _Sides:
         self.all_due = [totals.total() * share for share in self.shares]
         self.all_held = [0] * len(shares)
 
+    def deal(self, order: Sequence[str]) -> None:
+        """Every group to a side."""
+        self.cover(order)
+        for name in order:
+            if name not in self.side:
+                self.put(name, self.emptiest(name))
+
     def put(self, name: str, side: int) -> None:
         """Deal one group."""
         self.side[name] = side
@@ -235,22 +249,24 @@ class _Sides:
     def cover(self, order: Sequence[str]) -> None:
         """A group of every class on each side, rarest class first.
 
-        Train comes first, with a class's largest group, so that no class is unknown to a model;
-        then the smallest groups serve the other sides, where a class has enough of them.
+        Train takes a class's largest group, the other sides its smallest; a class in too few
+        groups is at least known to train.
         """
         holders: dict[Hashable, list[str]] = {stratum: [] for stratum in self.due}
         for name in order:
             for stratum in self.content[name]:
                 holders[stratum].append(name)
-        rarest = sorted(holders.items(), key=lambda item: (len(item[1]), str(item[0])))
-        for side in range(len(self.shares)):
-            for stratum, names in rarest:
-                if self.held[stratum][side] or (side and len(names) < len(self.shares)):
-                    continue
+        for stratum, names in sorted(holders.items(), key=lambda item: (len(item[1]), item[1])):
+            for side in range(len(self.shares) if len(names) >= len(self.shares) else 1):
                 wanted = names[::-1] if side else names
                 free = next((name for name in wanted if name not in self.side), None)
-                if free is not None:
+                if free is not None and not self.held[stratum][side]:
                     self.put(free, side)
+
+    def covered(self) -> bool:
+        """Every class that has enough groups stands on each side."""
+        groups = Counter(stratum for classes in self.content.values() for stratum in classes)
+        return all(min(held) > 0 for c, held in self.held.items() if groups[c] >= len(self.shares))
 
     def emptiest(self, name: str) -> int:
         """The side that Webster's rule prefers: least (2 held + rows) / due, weighted by rows."""

@@ -213,10 +213,11 @@ def _ids(
 ) -> np.ndarray:
     if name is not None:
         ids = _mark(table, name, keep)
+        lacks = ids.count(None)
         value, count = Counter(ids).most_common(1)[0]
-        if count == 1 and value is not None:
+        if not lacks and count == 1:
             return np.array(ids, dtype=object)
-        odd = f"{count} are missing" if value is None else f"{value!r} stands {count} times"
+        odd = f"{lacks} are missing" if lacks else f"{value!r} stands {count} times"
         if asked:
             raise DataError(
                 f"row ids are unique and never missing, in column {name!r} of {table.path} {odd}; "

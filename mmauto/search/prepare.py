@@ -111,7 +111,7 @@ def prepare(config: StudyConfig, registry: Registry) -> Prepared:
         dataset, splits, specs, targets, metric, _weighted(config, metric), device,
         str(cache_folder() / "features"),
     )  # fmt: skip
-    notes = (*dataset.notes, *splits.notes, *odd, *check_dataset(dataset, splits, specs))
+    notes = (*dataset.notes, *splits.notes, *odd, *check_dataset(dataset, splits, targets))
     return Prepared(
         setup, task, notes, fingerprint(dataset, splits), ceiling(dataset, splits, specs, targets,
         metric),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,9 +58,9 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         StoreError: the file is not there or is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(
             f"predictions listed in the study must be readable, {path} is not ({error}); restore "
             "the file, or run the study again under another --name"

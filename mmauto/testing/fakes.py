@@ -60,6 +60,8 @@ def default_params(component: Component) -> Params:
 def column(component: Component, modality: str, rows: int = 12, seed: int = 0) -> Column:
     """Raw samples of a modality; every fourth is missing, the first never.
 
+    Another seed brings words, categories and ranges of numbers that seed 0 does not have.
+
     For modalities that the kit does not know, the encoder brings its own samples in a method
     ``fake_column(rows, seed) -> Column``.
 
@@ -76,24 +78,26 @@ def column(component: Component, modality: str, rows: int = 12, seed: int = 0) -
             "give it a method fake_column(rows, seed) -> Column"
         )
     rng = np.random.default_rng(seed)
-    return makers[modality](rng, rows, np.arange(rows) % 4 != 3)
+    return makers[modality](rng, rows, np.arange(rows) % 4 != 3, seed)
 
 
-def _images(rng: np.random.Generator, rows: int, present: np.ndarray) -> Column:
-    return ImageArrays(rng.integers(0, 256, (rows, 40, 32, 3), dtype=np.uint8), present)
+def _images(rng: np.random.Generator, rows: int, present: np.ndarray, seed: int) -> Column:
+    values = rng.integers(0, 256 - 10 * seed, (rows, 40, 32, 3), dtype=np.uint8)
+    return ImageArrays(values, present)
 
 
-def _texts(rng: np.random.Generator, rows: int, present: np.ndarray) -> Column:
-    lengths = rng.integers(1, 30, rows)
-    texts = [" ".join(rng.choice(WORDS, length)) for length in lengths]
+def _texts(rng: np.random.Generator, rows: int, present: np.ndarray, seed: int) -> Column:
+    lengths = rng.integers(1 + 10 * seed, 30 + 10 * seed, rows)
+    words = [*WORDS, f"term{seed}"] if seed else WORDS
+    texts = [" ".join(rng.choice(words, length)) for length in lengths]
     texts[1] = ""  # an empty note is there, but has no words
     return Texts([text if here else None for text, here in zip(texts, present, strict=True)])
 
 
-def _tabular(rng: np.random.Generator, rows: int, present: np.ndarray) -> Column:
-    age = np.where(present, rng.normal(60, 15, rows), np.nan)
+def _tabular(rng: np.random.Generator, rows: int, present: np.ndarray, seed: int) -> Column:
+    age = np.where(present, rng.normal(60 + 10 * seed, 15, rows), np.nan)
     pulse = np.where(present & (rng.random(rows) < 0.7), rng.normal(80, 10, rows), np.nan)
-    sex = rng.choice(["f", "m"], rows).astype(object)
+    sex = rng.choice(["f", "m", "x"][: 2 + min(seed, 1)], rows).astype(object)
     sex[~present] = None
     fields = {"age": "numeric", "pulse": "numeric", "sex": "categorical"}
     return TabularValues({"age": age, "pulse": pulse, "sex": sex}, fields)

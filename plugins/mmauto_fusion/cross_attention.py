@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,6 @@ class CrossAttention(Fusion):
     ) -> nn.Module:
         """``{key: (B, T, D)} -> fused (B, modalities * width) -> outputs``."""
         import torch
-        import torch.nn.functional as F
         from torch import nn
 
         keys, width = sorted(features), int(params["width"])
@@ -76,10 +76,12 @@ class CrossAttention(Fusion):
                     part.unflatten(-1, (count, -1)).transpose(1, 2)  # (B, heads, T, width / heads)
                     for part in (self.query(own.values), *keys_values)
                 )
-                # not nn.MultiheadAttention: its eval-mode short cut does not run under torch.vmap
-                seen = F.scaled_dot_product_attention(
-                    query, key, value, attn_mask=others.mask[:, None, None, :]
-                )
+                # written out: torch.vmap falls back to a slow loop in torch's fused attention
+                scores = (
+                    query @ key.transpose(-2, -1) / math.sqrt(width / count)
+                )  # (B, heads, T, S)
+                scores = torch.where(others.mask[:, None, None, :], scores, float("-inf"))
+                seen = scores.softmax(-1) @ value
                 seen = self.out(seen.transpose(1, 2).flatten(-2))
                 hidden = self.after_attention(own.values + self.dropout(seen))
                 hidden = self.after_feed(hidden + self.dropout(self.feed(hidden)))

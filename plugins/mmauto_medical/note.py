@@ -12,81 +12,85 @@ from mmauto_medical.patients import People
 LENGTH = (40, 80)
 """Words of a note, at least and at most."""
 
-PRESENT: Mapping[str, Sequence[str]] = {
+SYMPTOMS: Mapping[str, Sequence[str]] = {
+    "infective": ("fever", "chills", "rigors", "productive cough", "purulent sputum", "sweats"),
+    "cardiac": (
+        "orthopnoea",
+        "PND",
+        "ankle swelling",
+        "leg oedema",
+        "rapid weight gain",
+        "worsening HF",
+    ),
+    "pleuritic": (
+        "sudden chest pain",
+        "pleuritic CP",
+        "stabbing pain",
+        "pain on deep breaths",
+        "sharp one-sided pain",
+    ),
+    "breathless": (
+        "shortness of breath",
+        "SOB",
+        "dyspnoea",
+        "SOBOE",
+        "breathlessness on the stairs",
+    ),
+}
+"""code -> symptoms, named where the code is stated and where it is denied: only the rest of the
+sentence tells which. The code ``unspecific`` states none of them."""
+
+STORIES: Mapping[str, Sequence[str]] = {
     "unspecific": (
         "Attends for a routine check before elective surgery.",
-        "Feels generally well at present.",
-        "Tired for some weeks, otherwise no particular complaint.",
+        "Tired for some weeks, otherwise well.",
         "Sent for imaging as part of a work medical.",
         "Here for follow-up, nothing new to report.",
-        "Some loss of appetite, symptoms otherwise vague.",
+        "Some loss of appetite, complaints otherwise vague.",
     ),
     "infective": (
-        "Fever and productive cough for three days.",
-        "Febrile at home to 39.2 with rigors.",
-        "Brings up green sputum, feels hot and shivery.",
-        "Since Monday cough with yellow sputum, chills overnight.",
-        "High temp for two days, purulent sputum.",
-        "Cough, fever and sweats, worse despite paracetamol.",
+        "Febrile at home to 39.2 despite paracetamol.",
+        "Brings up green phlegm, feels hot and shivery.",
+        "High temp for two days, started like a cold.",
+        "Antibiotics from the GP have not helped so far.",
     ),
     "cardiac": (
-        "Sleeps on three pillows and has swollen ankles.",
-        "Known heart failure (EF 30 %), orthopnoea worse this week.",
-        "Wakes at night gasping (PND), leg oedema to the knees.",
-        "Hx of CCF, stopped furosemide last month, weight up 4 kg.",
-        "Cannot lie flat, ankle swelling for ten days.",
-        "Orthopnoea and PND, previous admission with HF.",
+        "Sleeps on three pillows, cannot lie flat.",
+        "Hx of CCF with EF 30 %.",
+        "Wakes at night gasping and sits at the window.",
+        "Stopped furosemide last month, shoes too tight.",
     ),
     "pleuritic": (
-        "Sudden sharp chest pain on one side, worse on breathing in.",
-        "Abrupt stabbing pain in the chest while lifting a box.",
-        "Pleuritic CP since this morning, came on within seconds.",
-        "One-sided chest pain, sudden onset at rest.",
-        "Pain catches on deep breaths, started suddenly last night.",
-        "Acute pleuritic pain below the shoulder blade.",
+        "Came on within seconds while lifting a box.",
+        "It catches below the shoulder blade on breathing in.",
+        "Like a knife between the ribs, from one moment to the next.",
+        "Holds one side of the chest and breathes shallowly.",
     ),
     "breathless": (
-        "Short of breath on the stairs since the weekend.",
-        "SOB on exertion, cause unclear.",
-        "Dyspnoea increasing over two days.",
-        "Out of breath when walking to the shop.",
-        "Needs to stop for air after fifty metres.",
-        "Dyspnoea at rest today, SOBOE before.",
+        "Stops for air after fifty metres.",
+        "Cannot finish a sentence when walking.",
+        "Needs the lift now, used to climb four floors.",
+        "Pauses halfway up the hill, cause unclear.",
     ),
 }
-"""code -> sentences that state it; a note takes two."""
+"""code -> sentences that state it without naming a symptom, in many but not in all notes."""
 
-ABSENT: Mapping[str, Sequence[str]] = {
-    "infective": (
-        "No fever, chills or rigors.",
-        "Denies productive cough, no green or yellow sputum.",
-        "Not febrile at home, no sweats.",
-        "Nil sputum, no cough, not hot or shivery.",
-        "No cough or fever since Monday.",
-    ),
-    "cardiac": (
-        "No orthopnoea, no PND.",
-        "Denies ankle swelling or leg oedema.",
-        "No hx of HF or CCF, weight steady.",
-        "Can lie flat, no swollen ankles.",
-        "Does not wake gasping, sleeps without extra pillows.",
-    ),
-    "pleuritic": (
-        "No chest pain, sudden or otherwise.",
-        "Denies sharp or stabbing chest pain.",
-        "Nil pleuritic CP, no pain on breathing in.",
-        "No pain on deep breaths, nothing of sudden onset.",
-        "Without one-sided pain in the chest.",
-    ),
-    "breathless": (
-        "Not short of breath on the stairs.",
-        "Denies dyspnoea or SOB.",
-        "No SOBOE, no dyspnoea at rest.",
-        "Never out of breath when walking.",
-        "Does not need to stop for air.",
-    ),
-}
-"""code -> sentences that deny it; a note takes one each of three codes that it does not state."""
+STATING = (
+    "Reports {}.",
+    "C/o {}.",
+    "Presents with {}.",
+    "Has had {} since Monday.",
+    "Increasing {} over three days.",
+    "Now {} again.",
+)
+DENYING = (
+    "No {}.",
+    "Denies {}.",
+    "Nil {}.",
+    "Not troubled by {}.",
+    "Has not had {} since Monday.",
+    "Never had {} before or now.",
+)
 
 BESIDE: Sequence[str] = (
     "PMH: hypertension on amlodipine.",
@@ -110,8 +114,11 @@ BESIDE: Sequence[str] = (
 )
 """Sentences that every note may hold, whatever its code."""
 
-_PLACES = ("the emergency department", "the clinic", "the admissions unit", "a GP surgery")
-_CLOSINGS = ("CXR and bloods requested.", "Plan: chest film, then review.", "For X-ray today.")
+PLACES = ("the emergency department", "the clinic", "the admissions unit", "a GP surgery")
+CLOSINGS = ("CXR and bloods requested.", "Plan: chest film, then review.", "For X-ray today.")
+
+# so often that single words tell most notes, so seldom that the rest needs the negations
+_STORY = 0.8
 
 
 def write(codes: np.ndarray, people: People, rng: np.random.Generator) -> list[str]:
@@ -124,13 +131,10 @@ def write(codes: np.ndarray, people: People, rng: np.random.Generator) -> list[s
 
 
 def _note(code: str, age: int, sex: str, rng: np.random.Generator) -> str:
-    others = _some([name for name in ABSENT if name != code], 3, rng)
-    body = [
-        *_some(PRESENT[code], 2, rng),
-        *(sentence for name in others for sentence in _some(ABSENT[name], 1, rng)),
-    ]
-    opening = f"{_person(age, sex, rng)} seen in {_some(_PLACES, 1, rng)[0]}."
-    closing = _some(_CLOSINGS, 1, rng)[0]
+    others = _some([name for name in SYMPTOMS if name != code], 3, rng)
+    body = [*_stated(code, rng), *(_denied(name, rng) for name in others)]
+    opening = f"{_person(age, sex, rng)} seen in {_one(PLACES, rng)}."
+    closing = _one(CLOSINGS, rng)
     words = len(" ".join([opening, *body, closing]).split())
     wanted = rng.integers(LENGTH[0], LENGTH[1] - 12)
     for sentence in _some(BESIDE, len(BESIDE), rng):
@@ -139,6 +143,23 @@ def _note(code: str, age: int, sex: str, rng: np.random.Generator) -> str:
         body.append(sentence)
         words += len(sentence.split())
     return " ".join([opening, *_some(body, len(body), rng), closing])
+
+
+def _stated(code: str, rng: np.random.Generator) -> list[str]:
+    story = [_one(STORIES[code], rng)] if rng.random() < _STORY else []
+    if code not in SYMPTOMS:
+        return story
+    named = _some(SYMPTOMS[code], 2 - len(story), rng)
+    return [*story, *(_one(STATING, rng).format(symptom) for symptom in named)]
+
+
+def _denied(code: str, rng: np.random.Generator) -> str:
+    named = _some(SYMPTOMS[code], int(rng.integers(1, 3)), rng)
+    return _one(DENYING, rng).format(" or ".join(named))
+
+
+def _one(items: Sequence[str], rng: np.random.Generator) -> str:
+    return items[int(rng.integers(len(items)))]
 
 
 def _person(age: int, sex: str, rng: np.random.Generator) -> str:

@@ -92,7 +92,7 @@ class _Chest:
         torso = _fill(((x / 0.97) ** 2) ** 2 + (((y - 0.55) / 1.45) ** 2) ** 2, 0.25)
         hilum = _unit(1.0 - np.abs(np.abs(x) - 0.2) / 0.4 - np.abs(y) / 0.8)
         lung = 0.14 + (0.05 + 0.16 * hilum) * np.abs(self.mottle)
-        shade = 0.60 * torso * (1.0 - air) + lung * air
+        shade: np.ndarray = 0.60 * torso * (1.0 - air) + lung * air
         for code, paint in (
             (_OPACITY, self._opacity),
             (_EFFUSION, self._effusion),
@@ -112,7 +112,8 @@ class _Chest:
         x, y = self.x - side * 0.43, self.y
         outline = _fill((x / 0.36) ** 2 + ((y + 0.05) / 0.74) ** 2, 0.18)
         above = _unit((self.dome + 0.9 * x * x - y - 0.03 * side) / 0.05)
-        return outline * above
+        air: np.ndarray = outline * above
+        return air
 
     def _heart_shadow(self) -> np.ndarray:
         half = 0.8 * self.heart
@@ -129,7 +130,8 @@ class _Chest:
 
     def _clavicles(self) -> np.ndarray:
         line = np.abs(self.y + 0.68 + 0.22 * (np.abs(self.x) - 0.15))
-        return _unit((0.05 - line) / 0.03) * _unit((0.75 - np.abs(self.x)) / 0.1)
+        bone: np.ndarray = _unit((0.05 - line) / 0.03) * _unit((0.75 - np.abs(self.x)) / 0.1)
+        return bone
 
     def _spot(self, rows: np.ndarray, across: float, down: float) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates around a random place in the lung of the finding's side."""
