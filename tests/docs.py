@@ -20,7 +20,10 @@ def component_table() -> str:
     from mmauto.cli.plugins import component_rows
     from mmauto.registry import load_registry
 
-    lines = ["| kind | name | stage or modality | what it is | reference |", "|---|---|---|---|---|"]
+    lines = [
+        "| kind | name | stage or modality | what it is | reference |",
+        "|---|---|---|---|---|",
+    ]
     for row in component_rows(load_registry()):
         if row["distribution"] == "mmauto" and row["kind"] != "section":
             cells = (row["kind"], f"`{row['name']}`", row["role"], row["summary"], row["reference"])

@@ -52,7 +52,7 @@ def make_splits(
     """The given split, or one cut by the primary target and by groups.
 
     Classes are those of the primary target: quantile bins of a number, the rarest label that is set
-    (multilabel). A class in three groups or more gets one on every side wherever that is possible.
+    (multilabel). A class in three groups or more gets one on every side if a way is found.
 
     Raises:
         DataError: fewer than ten rows or three groups, a given split without train or test rows,

@@ -8,6 +8,8 @@
 
 A component that cannot keep a check says so with its reason, and the check is skipped with it:
 ``exempt: ClassVar[Mapping[str, str]] = {"batch_independence": "normalises over the batch"}``.
+The kit makes images, texts and tables; an encoder of another modality brings its samples in a
+method ``fake_column(rows, seed) -> Column``. Reports are tried on `mmauto.testing.fakes_study`.
 """
 
 from __future__ import annotations

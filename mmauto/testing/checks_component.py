@@ -7,11 +7,16 @@ import json
 import subprocess
 import sys
 import typing
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from mmauto.contracts import Component, Encoder, Fusion, Stage
 from mmauto.registry import NAME
-from mmauto.space import Choice, Float, Int, corners
-from mmauto.testing.fakes import LIMIT, expect, task_view
+from mmauto.space import Choice, Float, Int, Params, corners
+from mmauto.testing.fakes import LIMIT, default_params, expect, task_view
+
+if TYPE_CHECKING:
+    from torch import nn
 
 HEAVY = ("torch", "torchvision", "transformers", "timm", "sklearn", "pandas", "plotly", "optuna")
 
@@ -62,6 +67,18 @@ def torch_free_import(component: Component) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     expect(done.returncode == 0, f"{module} cannot be imported alone: {done.stderr[-400:]}")
     expect(not done.stdout.split(), f"{module} imports {done.stdout.strip()}")
+
+
+def check_packed(component: Component, build: Callable[[Params], nn.Module]) -> None:
+    """Build with a tell-tale value for each packed number, and look for it among the buffers."""
+    space = component.space(task_view())
+    for name, dimension in space.items():
+        if not isinstance(dimension, Float) or not dimension.packs:
+            continue
+        value = dimension.low + 0.3137 * (dimension.high - dimension.low)
+        module = build({**default_params(component), name: value})
+        found = any(bool((b.float() - value).abs().lt(1e-6).any()) for b in module.buffers())
+        expect(found, f"{name} = {value:.4f} stands in no buffer")
 
 
 CHECKS = (metadata, space_is_plain, torch_free_import)

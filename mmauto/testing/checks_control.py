@@ -21,7 +21,8 @@ from mmauto.views import Predictions
 
 ROWS = 40
 TOLERANCE = 1e-5
-WIDTHS = {"image": 6, "text": 4, "tabular": 2}
+WIDTHS = {"image": 70, "text": 4, "tabular": 2}
+"""One with more features than there are rows."""
 
 
 def promised_shape(control: Control) -> None:

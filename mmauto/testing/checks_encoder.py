@@ -10,7 +10,7 @@ import numpy as np
 
 from mmauto.contracts import Column, Encoder, State, Tokens
 from mmauto.space import Params, corners
-from mmauto.testing.checks_fusion import check_packed
+from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
 from mmauto.testing.fakes import LIMIT, column, default_params, expect, task_view
 
@@ -220,9 +220,12 @@ def _arrays(encoder: Encoder, samples: Column, state: State, params: Params) -> 
 
 
 def _module(encoder: Encoder, state: State, params: Params) -> nn.Module:
-    """Built from one seed, in eval mode."""
+    """Built from one seed, in eval mode, after what the engine does before any build."""
     import torch
 
+    from mmauto.engine.compat import mend_torchvision
+
+    mend_torchvision()
     torch.manual_seed(0)
     return encoder.build(state, params).eval()
 

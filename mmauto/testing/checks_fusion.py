@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmauto.contracts import Batch, FeatureSpec, Fusion, FusionResult, TargetSpec, Tokens
 from mmauto.space import Params, corners
+from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, flat, snapshot
 from mmauto.testing.fakes import (
     FEATURES,
@@ -203,18 +204,6 @@ def packed_numbers_are_buffers(fusion: Fusion) -> None:
     """A number declared packs=True is read from a registered buffer of the module."""
     features, specs = _world(fusion)
     check_packed(fusion, lambda params: _model(fusion, features, specs, params)[2])
-
-
-def check_packed(component: Any, build: Any) -> None:
-    """Build with a tell-tale value for each packed number, and look for it among the buffers."""
-    space = component.space(task_view())
-    for name, dimension in space.items():
-        if not getattr(dimension, "packs", False):
-            continue
-        value = dimension.low + 0.3137 * (dimension.high - dimension.low)
-        module = build({**default_params(component), name: value})
-        found = any(bool((b.float() - value).abs().lt(1e-6).any()) for b in module.buffers())
-        expect(found, f"{name} = {value:.4f} stands in no buffer")
 
 
 CHECKS = (

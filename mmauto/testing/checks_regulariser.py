@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmauto.contracts import Batch, FusionResult, Regulariser, Tokens
 from mmauto.space import Params, corners
-from mmauto.testing.checks_fusion import check_packed
+from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
 from mmauto.testing.fakes import (
     FEATURES,

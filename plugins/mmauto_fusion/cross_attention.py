@@ -77,9 +77,8 @@ class CrossAttention(Fusion):
                     for part in (self.query(own.values), *keys_values)
                 )
                 # written out: torch.vmap falls back to a slow loop in torch's fused attention
-                scores = (
-                    query @ key.transpose(-2, -1) / math.sqrt(width / count)
-                )  # (B, heads, T, S)
+                # (B, heads, T, S)
+                scores = query @ key.transpose(-2, -1) / math.sqrt(width / count)
                 scores = torch.where(others.mask[:, None, None, :], scores, float("-inf"))
                 seen = scores.softmax(-1) @ value
                 seen = self.out(seen.transpose(1, 2).flatten(-2))

@@ -1,1 +1,17 @@
-"""Placeholder."""
+"""Built-in text encoders, one small file each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmauto.plugin import Encoder, hookimpl
+from mmauto_text.bag_of_words import BagOfWords
+from mmauto_text.embedding_mean import EmbeddingMean
+from mmauto_text.lstm import Lstm
+from mmauto_text.minilm import MiniLm
+
+
+@hookimpl
+def mmauto_encoders() -> Sequence[Encoder]:
+    """The encoders of this package."""
+    return [BagOfWords(), EmbeddingMean(), Lstm(), MiniLm()]

@@ -40,21 +40,24 @@ def test_a_folder_behind_a_link_is_fine(folder: Path, tmp_path: Path) -> None:
 
 def test_paths_that_leave_the_folder(folder: Path, tmp_path: Path) -> None:
     (folder / "link.png").symlink_to(tmp_path / "outside.png")
-    inside = str(folder / "images/0.png")
     cells = [
         "images/0.png",
         "../outside.png",
         "link.png",
-        inside,
+        "/set/0.png",
         "../set2/a.png",
         "../outside.png",
     ]
     message = refused(cells, folder)
     assert message == (
         "image paths are relative and stay inside the table's folder, 4 ('../outside.png', "
-        f"'link.png', '{inside}' and 1 more) do not (column 'picture', folder {folder}); "
+        f"'link.png', '/set/0.png' and 1 more) do not (column 'picture', folder {folder}); "
         "copy the images into it"
     )
+
+
+def test_an_absolute_path_is_refused_even_into_the_folder(folder: Path) -> None:
+    assert "and stay inside" in refused([str(folder / "images/0.png")], folder)
 
 
 def test_a_neighbour_with_the_same_beginning_is_outside(folder: Path) -> None:
@@ -67,7 +70,7 @@ def test_files_that_are_not_there(folder: Path) -> None:
     names = ["images/9.png", "a\0b", "x" * 300, "images", "images/0.png"]
     message = refused([*names], folder)
     assert message.startswith(
-        f"every image must exist, 4 ('images/9.png', 'a\\x00b', '{'x' * 57}...' and 1 more) not found"
+        f"every image must exist, 4 ('images/9.png', 'a\\x00b', '{'x' * 57}...' and 1 more) not"
     )
     assert message.endswith("add the files, or leave the cells empty where an image is missing")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmauto.contracts import Kind
@@ -52,7 +52,7 @@ def counts(side: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.bincount(side[chosen], minlength=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=10, max_size=120),
     seed=st.integers(0, 5),
@@ -70,10 +70,12 @@ def test_each_class_stands_on_every_side_in_its_share(labels: list[int], seed: i
         if rows.sum() >= 10:
             # within one row of the exact share, two where the total has to be kept
             assert np.abs(found - SHARES * rows.sum()).max() < 2
-    assert np.abs(np.bincount(side, minlength=3) - SHARES * len(data)).max() <= 5
+    # a class of three rows has one on each side, 1.1 away from its share of train
+    off = np.abs(np.bincount(side, minlength=3) - SHARES * len(data)).max()
+    assert off <= 1 + 1.1 * len(set(labels))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 24), st.integers(0, 2)), min_size=60, max_size=150),
     seed=st.integers(0, 5),
@@ -81,8 +83,7 @@ def test_each_class_stands_on_every_side_in_its_share(labels: list[int], seed: i
 def test_no_group_stands_on_two_sides(rows: list[tuple[int, int]], seed: int) -> None:
     groups, labels = np.array(rows).T
     data = dataset([f"c{label}" for label in labels], groups=groups.tolist())
-    if len(set(groups.tolist())) < 12:
-        return
+    assume(len(set(groups.tolist())) >= 12)
     side = sides_of(make_splits(data, seed), len(data))
     for group in set(groups.tolist()):
         assert len(set(side[groups == group])) == 1

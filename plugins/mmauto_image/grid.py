@@ -1,0 +1,30 @@
+"""A feature map as a few tokens: what both pretrained networks end with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmauto.plugin import Choice, FeatureSpec, Params, Tokens
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIZE = 128
+"""Pixels a side. On 1,465 clip-art pictures, 160 and 192 gain less than they cost."""
+
+GRID = Choice((1, 2))
+"""Tokens a side: 1 averages the whole map, 2 keeps its four quarters apart."""
+
+
+def grid_features(params: Params, dim: int) -> FeatureSpec:
+    """The tokens' shape: grid x grid tokens of ``dim``."""
+    return FeatureSpec(int(params["grid"]) ** 2, dim)
+
+
+def grid_tokens(maps: Tensor, params: Params) -> Tokens:
+    """(B, D, H, W) -> tokens (B, grid x grid, D), row by row."""
+    import torch
+    from torch.nn import functional as F
+
+    values = F.adaptive_avg_pool2d(maps, int(params["grid"])).flatten(2).transpose(1, 2)
+    return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))

@@ -1,0 +1,146 @@
+"""A multilayer perceptron over numbers and embedded categories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmauto.plugin import (
+    Choice,
+    Column,
+    Encoder,
+    FeatureSpec,
+    Float,
+    Int,
+    Params,
+    Space,
+    State,
+    TaskView,
+    Tokens,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+EMBEDDING = 8
+LARGEST = 255
+EXTREME = 10.0
+"""Standardised values are cut here: one mistyped number must not outweigh everything else."""
+
+
+class Mlp(Encoder):
+    """Standardised numbers, a flag for each missing one, and embedded categories; one token.
+
+    Category 0 stands for a missing value and for one that the train rows do not have.
+    """
+
+    name = "mlp"
+    modality = "tabular"
+    summary = "numbers, missing flags and embedded categories through an MLP"
+    reference = "Gorishniy et al. 2021, Revisiting Deep Learning Models for Tabular Data, NeurIPS"
+
+    def space(self, task: TaskView) -> Space:
+        """Width, number of layers and dropout."""
+        return {
+            "width": Choice((32, 64, 128), 64),
+            "depth": Int(1, 3, 2),
+            "dropout": Float(0.0, 0.5, 0.1),
+        }
+
+    def fit(self, train: Column, params: Params) -> State:
+        """Field names, ``mean`` and ``scale`` (F,) of numbers, and the categories of each field."""
+        numeric = sorted(name for name, kind in train.fields.items() if kind == "numeric")
+        values = _numbers(train, numeric)
+        known = np.isfinite(values)
+        count = np.maximum(known.sum(0), 1)
+        mean = np.where(known, values, 0.0).sum(0) / count
+        deviation = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(0) / count)
+        categories = {
+            name: _categories(train, name)
+            for name, kind in sorted(train.fields.items())
+            if kind == "categorical"
+        }
+        return {
+            "numeric": numeric,
+            "mean": mean,
+            "scale": np.where(deviation > 0, deviation, 1.0),
+            "categories": categories,
+        }
+
+    def prepare(self, column: Column, state: State, params: Params) -> Mapping[str, Tensor]:
+        """``codes`` (N, C) int64 and ``numbers`` (N, 2F) float32: values, then missing flags.
+
+        An array without columns is left out.
+        """
+        import torch
+
+        arrays = {}
+        if state["categories"]:
+            codes = np.zeros((len(column), len(state["categories"])), dtype=np.int64)
+            for place, (name, values) in enumerate(sorted(state["categories"].items())):
+                number = {value: code for code, value in enumerate(values, start=1)}
+                codes[:, place] = [number.get(value, 0) for value in _field(column, name)]
+            arrays["codes"] = torch.from_numpy(codes)
+        if state["numeric"]:
+            raw = _numbers(column, state["numeric"])
+            known = np.isfinite(raw)
+            scaled = (raw - np.asarray(state["mean"])) / np.asarray(state["scale"])
+            scaled = np.where(known, scaled.clip(-EXTREME, EXTREME), 0.0)
+            missing = ~known & column.present[:, None]
+            both = np.concatenate([scaled, missing], axis=1).astype(np.float32)
+            arrays["numbers"] = torch.from_numpy(both)
+        return arrays
+
+    def features(self, state: State, params: Params) -> FeatureSpec:
+        """One token."""
+        return FeatureSpec(1, int(params["width"]))
+
+    def build(self, state: State, params: Params) -> nn.Module:
+        """``codes`` (B, C), ``numbers`` (B, 2F) -> tokens (B, 1, width)."""
+        import torch
+        from torch import nn
+
+        width = int(params["width"])
+        counts = [len(known) + 1 for _, known in sorted(state["categories"].items())]
+        inputs = 2 * len(state["numeric"]) + EMBEDDING * len(counts)
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.embeddings = nn.ModuleList(nn.Embedding(n, EMBEDDING) for n in counts)
+                layers: list[nn.Module] = []
+                for size in [inputs] + [width] * (int(params["depth"]) - 1):
+                    layers += [nn.Linear(size, width), nn.ReLU()]
+                    layers.append(nn.Dropout(float(params["dropout"])))
+                self.layers = nn.Sequential(*layers)
+
+            def forward(self, codes: Tensor | None = None, numbers: Tensor | None = None) -> Tokens:
+                parts = [] if numbers is None else [numbers]
+                if codes is not None:
+                    parts += [e(code) for e, code in zip(self.embeddings, codes.T, strict=True)]
+                values = self.layers(torch.cat(parts, dim=-1)).unsqueeze(1)
+                mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+                return Tokens(values, mask)
+
+        return Model()
+
+
+def _field(column: Column, name: str) -> list[float | str | None]:
+    return [None if row is None else row.get(name) for row in column]
+
+
+def _numbers(column: Column, names: Sequence[str]) -> np.ndarray:
+    """(N, F) floats, NaN where missing."""
+    rows = [{} if row is None else row for row in column]
+    found = [[row.get(name) for name in names] for row in rows]
+    return np.array(found, dtype=np.float64).reshape(len(rows), len(names))
+
+
+def _categories(train: Column, name: str) -> list[str]:
+    """The most frequent values, in alphabetical order."""
+    counts = Counter(value for value in _field(train, name) if value is not None)
+    often = sorted(counts, key=lambda value: (-counts[value], str(value)))[:LARGEST]
+    return sorted(str(value) for value in often)

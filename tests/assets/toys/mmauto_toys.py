@@ -1,0 +1,123 @@
+"""Toy plugins with a distribution of their own, as a third party's would be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmauto.plugin import Choice, Encoder, FeatureSpec, Fusion, Tokens, hookimpl
+
+
+class ToyTrained(Encoder):
+    """The row's numbers as one token, through a trained layer."""
+
+    name = "toy_trained"
+    summary = "numbers through a linear layer"
+    reference = "a test"
+    modality = "tabular"
+
+    def fit(self, train: Any, params: Any) -> Mapping[str, Any]:
+        return {"fields": sorted(train.fields), "dim": 8}
+
+    def prepare(self, column: Any, state: Any, params: Any) -> Mapping[str, Any]:
+        import torch
+
+        rows = [[(row or {}).get(f) or 0.0 for f in state["fields"]] for row in column]
+        return {"numbers": torch.tensor(rows, dtype=torch.float32)}
+
+    def features(self, state: Any, params: Any) -> FeatureSpec:
+        return FeatureSpec(1, state["dim"])
+
+    def build(self, state: Any, params: Any) -> Any:
+        import torch
+        from torch import nn
+
+        class Toy(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = nn.Linear(len(state["fields"]), state["dim"])
+
+            def forward(self, numbers: Any) -> Tokens:
+                values = self.linear(numbers).unsqueeze(1)
+                return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool))
+
+        return Toy()
+
+
+class ToyFrozen(ToyTrained):
+    """The row's numbers as they are; counts how often it encodes."""
+
+    name = "toy_frozen"
+    encoded = 0
+
+    def space(self, task: Any) -> Mapping[str, Any]:
+        return {"factor": Choice((1, 2))}
+
+    def frozen(self, params: Any) -> bool:
+        return True
+
+    def features(self, state: Any, params: Any) -> FeatureSpec:
+        return FeatureSpec(1, len(state["fields"]))
+
+    def build(self, state: Any, params: Any) -> Any:
+        import torch
+        from torch import nn
+
+        class Toy(nn.Module):
+            def forward(self, numbers: Any) -> Tokens:
+                ToyFrozen.encoded += len(numbers)
+                values = params.get("factor", 1) * numbers.unsqueeze(1)
+                return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool))
+
+        return Toy()
+
+
+class Faulty(Fusion):
+    """Raises, returns NaN or runs out of memory, as asked."""
+
+    name = "faulty"
+    summary = "fails as asked"
+    reference = "a test"
+    stage = "early"
+
+    def space(self, task: Any) -> Mapping[str, Any]:
+        return {"how": Choice(("raise", "nan", "oom", "exit", "hang"))}
+
+    def build(self, features: Any, heads: Any, params: Any) -> Any:
+        import os
+        import time
+
+        import torch
+        from torch import nn
+
+        from mmauto.plugin import FusionResult
+
+        class Fails(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.head = heads(next(iter(features.values())).dim)
+
+            def forward(self, tokens: Any, present: Any) -> FusionResult:
+                how = params["how"]
+                if how == "raise":
+                    raise ValueError("wrong shape, said the plugin")
+                if how == "oom":
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+                if how == "exit":
+                    os._exit(3)
+                if how == "hang":
+                    time.sleep(60)
+                outputs = self.head(next(iter(tokens.values())).mean())
+                return FusionResult({name: value * float("nan") for name, value in outputs.items()})
+
+        return Fails()
+
+
+@hookimpl
+def mmauto_encoders() -> list[Encoder]:
+    return [ToyTrained(), ToyFrozen()]
+
+
+@hookimpl
+def mmauto_fusions() -> list[Fusion]:
+    return [Faulty()]

@@ -1,0 +1,123 @@
+"""The executor's process: what kills a trial does not kill the search."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmauto.engine.executor import Executor
+from mmauto.engine.jobs import Outcome, Setup, TrialJob
+from mmauto.engine.process import ProcessExecutor
+from mmauto.registry import Registry
+
+Make = Callable[..., TrialJob]
+
+
+def go_on(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+    return dict.fromkeys(values, True)
+
+
+@pytest.fixture
+def remote(setup: Setup, registry: Registry) -> Iterator[ProcessExecutor]:
+    executor = ProcessExecutor()
+    executor.use(setup)
+    yield executor
+    executor.close()
+
+
+def test_a_process_gives_what_this_process_gives(
+    setup: Setup, registry: Registry, remote: ProcessExecutor, make_job: Make
+) -> None:
+    here = Executor(setup, registry).run_pack([make_job(0), make_job(1, seed=5)], go_on)
+    there = remote.run_pack([make_job(0), make_job(1, seed=5)], go_on)
+    for one, two in zip(here, there, strict=True):
+        assert one.curve == two.curve
+        np.testing.assert_array_equal(one.valid["y"], two.valid["y"])
+
+
+def test_a_crash_fails_its_own_trial_and_the_neighbours_finish(
+    remote: ProcessExecutor, make_job: Make
+) -> None:
+    announced: list[Outcome] = []
+    remote.done = announced.append
+    crash = make_job(1, component="faulty", params={"fusion/how": "exit"})
+    outcomes = remote.run_pack([make_job(0), crash, make_job(2)], go_on)
+    assert [outcome.state for outcome in outcomes] == ["complete", "failed", "complete"]
+    failure = outcomes[1].failure
+    assert failure is not None
+    assert failure.kind == "killed"
+    assert "ended with exit code 3 while this trial ran" in failure.message
+    assert sorted(outcome.id for outcome in announced) == [0, 1, 2]
+    assert remote.run_pack([make_job(3)], go_on)[0].state == "complete"
+
+
+def test_a_kill_from_outside_is_named_with_its_signal(
+    remote: ProcessExecutor, make_job: Make
+) -> None:
+    def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        assert remote.child is not None
+        remote.child.process.kill()
+        return dict.fromkeys(values, True)
+
+    (outcome,) = remote.run_pack([make_job(0)], kill)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "killed"
+    assert "signal 9" in outcome.failure.message
+
+
+def test_a_silent_trial_is_ended(setup: Setup, registry: Registry, make_job: Make) -> None:
+    executor = ProcessExecutor(silence=8.0)
+    executor.use(setup)
+    try:
+        hang = make_job(0, component="faulty", params={"fusion/how": "hang"})
+        (outcome,) = executor.run_pack([hang], go_on)
+    finally:
+        executor.close()
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "timeout"
+    assert "must report at least every 8 seconds" in outcome.failure.message
+
+
+def test_pruning_decisions_reach_the_process(remote: ProcessExecutor, make_job: Make) -> None:
+    (outcome,) = remote.run_pack([make_job(0)], lambda epoch, values: dict.fromkeys(values, False))
+    assert (outcome.state, len(outcome.curve)) == ("pruned", 1)
+
+
+def test_ctrl_c_in_the_coordinator_ends_the_child(remote: ProcessExecutor, make_job: Make) -> None:
+    def interrupt(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        raise KeyboardInterrupt
+
+    child = remote.child
+    assert child is not None
+    with pytest.raises(KeyboardInterrupt):
+        remote.run_pack([make_job(0)], interrupt)
+    assert child.process.poll() is not None
+
+
+def test_the_child_ends_when_the_coordinator_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "coordinator.py"
+    script.write_text(
+        "import time\n"
+        "from mmauto.engine.process import ProcessExecutor\n"
+        "print(ProcessExecutor().child.process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+            break
+        time.sleep(0.1)
+    else:
+        assert not Path(f"/proc/{child}").exists()
