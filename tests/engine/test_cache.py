@@ -1,0 +1,150 @@
+"""Cached features: a changed ingredient is a miss, cached equals fresh, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mmauto.data.columns import TabularValues
+from mmauto.data.splits import Splits
+from mmauto.engine.cache import ArrayCache, digest
+from mmauto.engine.features import Features
+from mmauto.engine.jobs import Setup
+from mmauto.registry import Registry
+
+
+def encoded(setup: Setup, registry: Registry, factor: int = 1, key: str = "left") -> int:
+    """Rows that were really encoded to get the inputs; 0 is a hit."""
+    encoder = registry.encoder("toy_frozen")
+    before = type(encoder).encoded
+    Features(setup, registry, lambda text: None).inputs(key, "toy_frozen", {"factor": factor})
+    return type(encoder).encoded - before
+
+
+def test_the_second_use_encodes_nothing(setup: Setup, registry: Registry) -> None:
+    assert encoded(setup, registry) == 240
+    assert encoded(setup, registry) == 0
+
+
+def change_sample(setup: Setup) -> Setup:
+    old = setup.dataset.columns["left"]
+    assert isinstance(old, TabularValues)
+    values = {name: array.copy() for name, array in old.values.items()}
+    values["x"][5] += 1e-3
+    columns = {**setup.dataset.columns, "left": TabularValues(values, old.fields)}
+    return replace(setup, dataset=replace(setup.dataset, columns=columns))
+
+
+def change_ids(setup: Setup) -> Setup:
+    ids = setup.dataset.ids.copy()
+    ids[[0, 1]] = ids[[1, 0]]
+    return replace(setup, dataset=replace(setup.dataset, ids=ids))
+
+
+@pytest.mark.parametrize("change", [change_sample, change_ids])
+def test_changed_data_is_a_miss(
+    setup: Setup, registry: Registry, change: Callable[[Setup], Setup]
+) -> None:
+    encoded(setup, registry)
+    assert encoded(change(setup), registry) > 0
+
+
+def test_other_parameters_are_a_miss(setup: Setup, registry: Registry) -> None:
+    encoded(setup, registry)
+    assert encoded(setup, registry, factor=2) > 0
+
+
+def test_changed_code_version_and_state_are_misses(
+    setup: Setup, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded(setup, registry)
+    monkeypatch.setattr("mmauto.engine.features.code_digest", lambda encoder: "changed")
+    assert encoded(setup, registry) > 0
+    monkeypatch.undo()
+    monkeypatch.setattr(Registry, "version_of", lambda *_: "mmauto-toys 2.0")
+    assert encoded(setup, registry) > 0
+    monkeypatch.undo()
+    encoder = registry.encoder("toy_frozen")
+    fit = type(encoder).fit
+    # what was learned from another split's train rows must not be reused
+    monkeypatch.setattr(
+        type(encoder), "fit", lambda self, train, params: {**fit(self, train, params), "seen": 1}
+    )
+    assert encoded(setup, registry) > 0
+
+
+def test_another_split_with_the_same_state_is_a_hit_but_has_its_own_statistics(
+    setup: Setup, registry: Registry
+) -> None:
+    one = Features(setup, registry, lambda text: None).inputs("left", "toy_frozen", {})
+    order = np.arange(240)
+    other = replace(setup, splits=Splits(order[:50], order[50:100], order[100:]))
+    before = type(registry.encoder("toy_frozen")).encoded
+    two = Features(other, registry, lambda text: None).inputs("left", "toy_frozen", {})
+    assert type(registry.encoder("toy_frozen")).encoded == before
+    assert one.mean is not None
+    assert two.mean is not None
+    assert not torch.equal(one.mean, two.mean)
+
+
+def test_cached_tokens_equal_fresh_ones_and_absent_rows_are_zero(
+    setup: Setup, registry: Registry
+) -> None:
+    fresh = Features(setup, registry, lambda text: None).inputs("right", "toy_frozen", {})
+    again = Features(setup, registry, lambda text: None).inputs("right", "toy_frozen", {})
+    torch.testing.assert_close(fresh.arrays["values"], again.arrays["values"], rtol=0, atol=0)
+    absent = ~fresh.present
+    assert absent.any()
+    assert not fresh.arrays["values"][absent].any()
+    expected = [[row["x"]] for row in setup.dataset.columns["right"] if row is not None]
+    np.testing.assert_allclose(
+        fresh.arrays["values"][fresh.present][:, 0], expected, rtol=2e-3, atol=2e-3
+    )
+
+
+def test_statistics_come_from_present_train_rows(setup: Setup, registry: Registry) -> None:
+    found = Features(setup, registry, lambda text: None).inputs("right", "toy_frozen", {})
+    rows = [setup.dataset.columns["right"][int(place)] for place in setup.splits.train]
+    known = [row["x"] for row in rows if row is not None]
+    assert found.mean is not None
+    assert found.mean.item() == pytest.approx(np.mean(known), abs=2e-3)
+
+
+def test_a_writer_that_dies_leaves_no_entry(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path)
+
+    def dies() -> dict[str, np.ndarray]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.get({"a": 1}, dies)
+    assert cache.get({"a": 1}, lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+    folders = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert len(folders) == 1
+    assert json.loads((folders[0] / "key.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"a": 1}, {"a": 1.5}),
+        ({"a": "1"}, {"a": 1}),
+        ([1, [2, 3]], [1, 2, 3]),
+        ({"a": np.zeros(2)}, {"a": np.zeros(2, dtype=np.float32)}),
+        (np.zeros((2, 3)), np.zeros((3, 2))),
+        ({"ab": 1, "c": 2}, {"a": 1, "bc": 2}),
+    ],
+)
+def test_digests_tell_apart(one: object, two: object) -> None:
+    assert digest(one) != digest(two)
+    assert digest(one) == digest(one)
+
+
+def test_digests_do_not_depend_on_the_order_of_keys() -> None:
+    assert digest({"a": 1, "b": torch.ones(2)}) == digest({"b": torch.ones(2), "a": 1})
