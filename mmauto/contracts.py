@@ -132,16 +132,27 @@ class Tokens:
         values: ``(B, T, D)``.
         mask: ``(B, T)`` bool, True where a token is real; at least one a row.
         losses: an encoder's own training terms, already scaled.
+        absent: ``(D,)``, the host's learned token for an absent sample; None before the adapter.
     """
 
     values: Tensor
     mask: Tensor
     losses: Mapping[str, Tensor] = field(default_factory=dict)
+    absent: Tensor | None = None
 
     def mean(self) -> Tensor:
         """The mean over real tokens, ``(B, D)``."""
         weight = self.mask.unsqueeze(-1).to(self.values.dtype)
         return (self.values * weight).sum(1) / weight.sum(1).clamp(min=1.0)
+
+    def without(self, gone: Tensor) -> Tokens:
+        """The same tokens with the rows of ``gone`` ``(B,)`` as if their samples were absent."""
+        if self.absent is None:
+            raise ValueError("only tokens behind the host's adapter know their absent token")
+        values = self.values.where(~gone[:, None, None], self.absent.to(self.values.dtype))
+        first = self.mask.new_ones(self.mask.shape[1]).cumsum(0) == 1  # (T,)
+        mask = self.mask.where(~gone[:, None], first)
+        return Tokens(values, mask, self.losses, self.absent)
 
 
 @dataclass

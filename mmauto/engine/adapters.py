@@ -28,12 +28,8 @@ class Adapter(nn.Module):
 
     def forward(self, tokens: Tokens, present: Tensor) -> Tokens:
         """(B, T, dim), (B,) -> (B, T, width)."""
-        values = self.project(tokens.values)
-        here = present.view(-1, 1, 1)
-        values = torch.where(here, values, self.absent.to(values.dtype))
-        first = torch.zeros_like(tokens.mask)
-        first[:, :1] = True
-        return Tokens(values, torch.where(present.view(-1, 1), tokens.mask, first), tokens.losses)
+        projected = Tokens(self.project(tokens.values), tokens.mask, tokens.losses, self.absent)
+        return projected.without(~present)
 
 
 class Heads(nn.Module):

@@ -20,6 +20,7 @@ from torch import Tensor
 
 import mmauto
 from mmauto.contracts import Column, State, TargetSpec
+from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import FittedControl, as_rows
 from mmauto.engine.features import Inputs, precision
 from mmauto.engine.jobs import Candidate, Setup, TrialJob
@@ -158,6 +159,7 @@ class Bundle:
                 f"this mmauto reads bundles of format {FORMAT}, {folder} has format "
                 f"{self.about['format']}; use the release that wrote it ({self.about['mmauto']})"
             )
+        mend_torchvision()
         self.folder, self.registry, self.device = folder, registry, torch.device(device)
         self.specs = {
             spec["name"]: TargetSpec(spec["name"], spec["kind"], tuple(spec["classes"]))

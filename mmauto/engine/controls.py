@@ -80,5 +80,7 @@ def as_rows(inputs: Inputs) -> np.ndarray:
 
 
 def _flat(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    parts = [np.asarray(a, dtype=np.float32).reshape(len(a), -1) for a in arrays.values()]
+    # by name: the order must be the same from the cache, where it is alphabetical
+    sorted_arrays = [np.asarray(arrays[name], dtype=np.float32) for name in sorted(arrays)]
+    parts = [array.reshape(len(array), -1) for array in sorted_arrays]
     return np.concatenate(parts, axis=1)

@@ -6,53 +6,73 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from mmauto.contracts import Tokens
 from mmauto.engine.features import Inputs, all_cores, precision
 from mmauto.engine.model import MultimodalModel, count
 
-REPEATS = 7
 SIZES = (1, 64)
+REPEATS = 15
+ENOUGH_SECONDS = 1.0
+"""A figure is the median of `REPEATS` runs, or of those that fit into this time (3 at least)."""
 
 
-def latencies(
-    model: MultimodalModel, inputs: Mapping[str, Inputs], rows: np.ndarray
-) -> tuple[float, float, int]:
-    """Milliseconds for batches of 1 and 64 rows from prepared arrays, and frozen parameters.
+class Latency:
+    """Measures predictions from prepared arrays; raw decoding is the reader's cost, not a model's.
 
-    Frozen encoders run too: a prediction on new data needs them, cached features or not.
+    Frozen encoders count: a prediction on new data needs them, cached features or not. Each is
+    timed once and remembered, since all arms share it.
     """
-    device = next(iter(inputs.values())).present.device
-    frozen = {key: part.build().to(device).eval() for key, part in inputs.items() if part.frozen}
-    # raw decoding is left out: it is the same for every arm and is the reader's cost
-    ready = {
-        size: {k: p.prepare(np.resize(rows, size)) for k, p in inputs.items()} for size in SIZES
-    }
 
-    def once(size: int) -> None:
-        arrays = {}
-        for key, batch in ready[size].items():
-            if key in frozen:
-                tokens = frozen[key](**batch)
-                arrays[key] = {"values": tokens.values, "mask": tokens.mask}
-            else:
-                arrays[key] = batch
-        index = torch.from_numpy(np.resize(rows, size)).to(device)
-        model(arrays, {key: part.present.index_select(0, index) for key, part in inputs.items()})
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[float, Tokens, int]] = {}
 
-    model.eval()
-    with torch.inference_mode(), precision(device), all_cores():
-        one, many = (_median_ms(partial(once, size), device) for size in SIZES)
-    return one, many, sum(count(module, trainable=False) for module in frozen.values())
+    def measure(
+        self, model: MultimodalModel, inputs: Mapping[str, Inputs], rows: np.ndarray
+    ) -> tuple[float, float, int]:
+        """Milliseconds for a batch of 1 and of 64 rows, and parameters of frozen encoders."""
+        device = next(iter(inputs.values())).present.device
+        model.eval()
+        found = []
+        frozen = 0
+        with torch.inference_mode(), precision(device), all_cores():
+            for size in SIZES:
+                pick = np.resize(rows, size)
+                arrays: dict[str, dict[str, Tensor]] = {}
+                total, frozen = 0.0, 0
+                for key, part in inputs.items():
+                    if part.frozen:
+                        spent, tokens, parameters = self._encoder(part, pick)
+                        arrays[key] = {"values": tokens.values, "mask": tokens.mask}
+                        total, frozen = total + spent, frozen + parameters
+                    else:
+                        arrays[key] = part.prepare(pick)
+                index = torch.from_numpy(pick).to(device)
+                present = {key: part.present[index] for key, part in inputs.items()}
+                total += median_ms(lambda a=arrays, p=present: model(a, p), device)  # type: ignore[misc]
+                found.append(total)
+        return found[0], found[1], frozen
+
+    def _encoder(self, part: Inputs, pick: np.ndarray) -> tuple[float, Tokens, int]:
+        key = (id(part), len(pick))
+        if key not in self._known:
+            device = part.present.device
+            module: nn.Module = part.build().to(device).eval()
+            arrays = part.prepare(pick)
+            spent = median_ms(lambda: module(**arrays), device)
+            self._known[key] = (spent, module(**arrays), count(module, trainable=False))
+        return self._known[key]
 
 
-def _median_ms(call: Callable[[], None], device: torch.device) -> float:
+def median_ms(call: Callable[[], object], device: torch.device) -> float:
+    """The median time of a call in milliseconds, after one that warms up."""
     call()
-    times = []
-    for _ in range(REPEATS):
+    times: list[float] = []
+    while len(times) < REPEATS and (len(times) < 3 or sum(times) < 1000 * ENOUGH_SECONDS):
         start = time.perf_counter()
         call()
         if device.type == "cuda":

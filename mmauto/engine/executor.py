@@ -12,7 +12,7 @@ import torch
 from mmauto.engine.bundle import save_control, save_model
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import fit_control
-from mmauto.engine.costs import latencies, peak_memory
+from mmauto.engine.costs import Latency, peak_memory
 from mmauto.engine.failures import classify
 from mmauto.engine.features import Features, Inputs
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
@@ -48,6 +48,7 @@ class Executor(Runner):
         self.registry = registry or load_registry()
         self.features = Features(setup, self.registry, say)
         self.loss = TaskLoss(setup)
+        self.latency = Latency()
         self.done = done
 
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
@@ -108,7 +109,7 @@ class Executor(Runner):
             trained.seconds, count(trained.model), peak_memory=peak_memory(self.features.device)
         )
         if job.measure:
-            one, many, frozen = latencies(trained.model, inputs, splits.valid)
+            one, many, frozen = self.latency.measure(trained.model, inputs, splits.valid)
             costs = replace(costs, frozen_parameters=frozen, latency_1=one, latency_64=many)
         if job.bundle is not None:
             folder = Path(job.bundle)

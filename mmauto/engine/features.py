@@ -177,12 +177,20 @@ class Features:
 
 
 def code_digest(encoder: Encoder) -> str:
-    """A digest of the source of the encoder's module: changed code is another key."""
-    try:
-        source = inspect.getsource(inspect.getmodule(type(encoder)) or type(encoder))
-    except (OSError, TypeError):
-        source = repr(type(encoder))
-    return hashlib.sha256(source.encode()).hexdigest()
+    """A digest of the sources of the encoder's package: changed code is another key.
+
+    The whole package, since a component may keep its preprocessing in a module beside its own.
+    """
+    module = inspect.getmodule(type(encoder))
+    origin = Path(getattr(module, "__file__", None) or "")
+    if not origin.is_file():
+        return repr(type(encoder))  # typed into a notebook: there is no file to read
+    packaged = bool(getattr(module, "__package__", ""))
+    files = sorted(origin.parent.glob("*.py")) if packaged else [origin]
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()
 
 
 @contextmanager

@@ -39,7 +39,12 @@ METRICS: Mapping[str, Metric] = {
 
 
 def default_metric(kind: Kind) -> str:
-    return {"binary": "auroc", "multiclass": "balanced_accuracy", "multilabel": "average_precision", "regression": "rmse"}[kind]
+    return {
+        "binary": "auroc",
+        "multiclass": "balanced_accuracy",
+        "multilabel": "average_precision",
+        "regression": "rmse",
+    }[kind]
 
 
 def resolve_metric(name: str, kind: Kind) -> Metric:
@@ -68,6 +73,7 @@ def score(metric: str, spec: TargetSpec, truth: np.ndarray, predicted: np.ndarra
     if metric == "mae":
         return float(np.mean(np.abs(predicted[:, 0] - truth)))
     from sklearn import metrics
+
     if metric == "auroc":
         return float(metrics.roc_auc_score(truth, predicted[:, 0]))
     return float(metrics.r2_score(truth, predicted[:, 0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,9 +14,8 @@ from mmauto.space import Params
 WARM_UP = 0.1
 
 
-def make_optimiser(model: nn.Module, params: Params) -> torch.optim.Optimizer:
+def make_optimiser(trained: Sequence[nn.Parameter], params: Params) -> torch.optim.Optimizer:
     """AdamW by default; norms, biases and tokens are not decayed."""
-    trained = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {
             "params": [p for p in trained if p.ndim > 1],

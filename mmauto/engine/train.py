@@ -97,7 +97,8 @@ def train(
     rows = torch.from_numpy(setup.splits.train).to(device)
     size = min(int(params["train/batch_size"]), len(rows))
     steps = math.ceil(len(rows) / size) * job.epochs
-    optimiser = make_optimiser(model, params)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = make_optimiser(trained, params)
     schedule = make_schedule(optimiser, params, steps)
     shuffle = torch.Generator().manual_seed(job.seed + 1)
     augment = torch.Generator(device=device).manual_seed(job.seed + 2)
@@ -121,7 +122,7 @@ def train(
             for regulariser in model.regularisers:
                 if after := optional(regulariser, "after_backward"):
                     after(result, batch, model.groups())
-            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            nn.utils.clip_grad_norm_(trained, CLIP)
             optimiser.step()
             schedule.step()
             total += value.detach() * len(index)

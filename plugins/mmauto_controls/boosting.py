@@ -15,7 +15,8 @@ WIDE = 64
 
 BINS = 63
 ENOUGH = 10
-"""Labels that each class needs before a tenth of the rows can be held out to stop early."""
+"""Labels that each class needs before a tenth of the rows can be held out to stop early, and known
+values that a column needs to survive that."""
 
 
 class Boosting(Control):
@@ -56,7 +57,9 @@ class Boosting(Control):
                 mean, axes = principal_axes(values, int(params["components"]), seed)
                 state |= {f"mean/{key}": mean, f"axes/{key}": axes}
 
-        def make(labels: np.ndarray, classes: bool) -> Any:
+        def fit(x: np.ndarray, labels: np.ndarray, classes: bool) -> Any:
+            # a column that is NaN in all rows cannot be binned; so few values are never split on
+            x = np.where(np.isfinite(x).sum(0) >= ENOUGH, x, 0.0)
             fewest = np.unique(labels, return_counts=True)[1].min() if classes else len(labels)
             options = {
                 "learning_rate": params["learning_rate"],
@@ -68,11 +71,11 @@ class Boosting(Control):
                 "random_state": seed,
             }
             if not classes:
-                return HistGradientBoostingRegressor(**options)
+                return HistGradientBoostingRegressor(**options).fit(x, labels)
             weight = "balanced" if params["balanced"] else None
-            return HistGradientBoostingClassifier(class_weight=weight, **options)
+            return HistGradientBoostingClassifier(class_weight=weight, **options).fit(x, labels)
 
-        return {**state, **fit_parts(_matrix(features, state), targets, specs, make)}
+        return {**state, **fit_parts(_matrix(features, state), targets, specs, fit)}
 
     def predict(
         self, features: Mapping[str, np.ndarray], state: State, specs: Mapping[str, TargetSpec]

@@ -43,18 +43,17 @@ class Logistic(Control):
         for key, values in features.items():
             state[f"mean/{key}"], state[f"scale/{key}"] = statistics(values)
 
-        def make(labels: np.ndarray, classes: bool) -> Any:
+        def fit(x: np.ndarray, labels: np.ndarray, classes: bool) -> Any:
             if not classes:
-                return Ridge(alpha=1.0 / float(params["c"]), random_state=seed)
+                return Ridge(alpha=1.0 / float(params["c"])).fit(x, labels)
             weight = "balanced" if params["balanced"] else None
-            return LogisticRegression(
-                C=params["c"], class_weight=weight, max_iter=200, random_state=seed
-            )
+            model = LogisticRegression(C=params["c"], class_weight=weight, max_iter=200)
+            return model.fit(x, labels)
 
         with warnings.catch_warnings():
             # 200 steps are the budget; a weak penalty may want more, and validation decides on it
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return {**state, **fit_parts(_matrix(features, state), targets, specs, make)}
+            return {**state, **fit_parts(_matrix(features, state), targets, specs, fit)}
 
     def predict(
         self, features: Mapping[str, np.ndarray], state: State, specs: Mapping[str, TargetSpec]

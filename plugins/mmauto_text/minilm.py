@@ -6,7 +6,7 @@ import importlib.metadata
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmauto.plugin import (
     Choice,
@@ -81,15 +81,20 @@ class MiniLm(Encoder):
     def build(self, state: State, params: Params) -> nn.Module:
         """``ids``, ``mask`` (B, 128) -> tokens (B, segments, 384)."""
         import torch
+        from safetensors.torch import load_file
         from torch import nn
-        from transformers import AutoModel
+        from transformers import AutoConfig, AutoModel
 
         class Model(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.network = AutoModel.from_pretrained(
-                    _folder(), local_files_only=True, add_pooling_layer=False
-                )
+                # not from_pretrained: it draws a progress bar and reports the pooler left out
+                config = AutoConfig.from_pretrained(_folder(), local_files_only=True)
+                models: Any = AutoModel
+                self.network = models.from_config(config, add_pooling_layer=False)
+                wanted = self.network.state_dict().keys()
+                weights = load_file(_folder() / "model.safetensors")
+                self.network.load_state_dict({k: v for k, v in weights.items() if k in wanted})
 
             def forward(self, ids: Tensor, mask: Tensor) -> Tokens:
                 cuts = [slice(start, start + CHUNK) for start in range(0, len(ids), CHUNK)]

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class ModalityDropout(Regulariser):
     """Each sample drops each of its modalities with probability ``p``, by a coin of its own.
 
-    A dropped modality looks like an absent one: a learned token in the first position, the mask
-    True there only, and False in ``batch.present``. A sample never loses everything: of the
-    modalities that it has, one chosen at random is safe.
+    A dropped modality looks exactly like an absent one, so training with it prepares the host's
+    absent token for prediction. A sample never loses everything: of the modalities that it has, one
+    chosen at random is safe.
     """
 
     name = "modality_dropout"
@@ -55,7 +55,6 @@ class ModalityDropout(Regulariser):
                 super().__init__()
                 self.p: Tensor
                 self.register_buffer("p", torch.tensor(float(params["p"])))
-                self.absent = nn.ParameterList(0.02 * torch.randn(features[k].dim) for k in keys)
 
             def before(
                 self, tokens: Mapping[str, Tokens], batch: Batch
@@ -69,17 +68,9 @@ class ModalityDropout(Regulariser):
                 coin = torch.where(here, coin, -1.0)
                 drop = here & (coin < self.p) & (coin < coin.max(0).values)
                 replaced = {
-                    key: self.replace(tokens[key], gone, token)
-                    for key, gone, token in zip(keys, drop, self.absent, strict=True)
+                    key: tokens[key].without(gone) for key, gone in zip(keys, drop, strict=True)
                 }
                 left = {key: flag & ~gone for key, flag, gone in zip(keys, here, drop, strict=True)}
                 return replaced, dataclasses.replace(batch, present=left)
-
-            def replace(self, tokens: Tokens, gone: Tensor, token: Tensor) -> Tokens:
-                """(B, T, D), (B,), (D,) -> (B, T, D)."""
-                values = torch.where(gone[:, None, None], token.to(tokens.values), tokens.values)
-                first = torch.arange(tokens.mask.shape[1], device=gone.device) == 0  # (T,)
-                mask = torch.where(gone[:, None], first, tokens.mask)
-                return Tokens(values, mask, tokens.losses)
 
         return Model()

@@ -24,6 +24,7 @@ def scene(present=None, p=0.3):
             torch.randn(ROWS, spec.tokens, spec.dim),
             torch.ones(ROWS, spec.tokens, dtype=torch.bool),
             losses={"own": torch.ones(())},
+            absent=torch.randn(spec.dim),
         )
         for key, spec in FEATURES.items()
     }
@@ -65,8 +66,9 @@ def test_the_only_modality_of_a_sample_is_safe():
 def test_a_dropped_modality_looks_absent():
     module, tokens, batch = scene()
     found, after = module.before(tokens, batch)
-    for key, token in zip(sorted(FEATURES), module.absent, strict=True):
-        gone, part = ~after.present[key], found[key]
+    for key in FEATURES:
+        gone, part, token = ~after.present[key], found[key], tokens[key].absent
+        # the very token that stands for absent samples at prediction time
         assert torch.equal(part.values[gone], token.expand_as(part.values[gone]))
         assert bool(part.mask[gone, 0].all())
         assert not bool(part.mask[gone, 1:].any())
