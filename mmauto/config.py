@@ -18,7 +18,7 @@ PRUNERS = ("halving", "median", "hyperband", "none")
 PRESETS = ("default", "thorough")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
-NOT_IDENTITY = frozenset({"name", "out", "time", "trial_timeout"})
+NOT_IDENTITY = frozenset({"name", "out", "time", "trial_timeout", "workers"})
 """Settings that may differ when a study continues: they do not change what a trial means."""
 
 
@@ -39,6 +39,7 @@ class StudyConfig:
         preset: ``thorough`` adds the trained encoders and gives trials more epochs.
         space: parameter -> a fixed value, a list of choices, or ``{low, high, log}``.
         generation: candidates that an arm asks for at once.
+        workers: executors side by side; 0: one a core on a CPU, one on a GPU.
         trial_timeout: seconds without a word from a trial after which it counts as hung.
     """
 
@@ -70,6 +71,7 @@ class StudyConfig:
     pruner: str = "halving"
     confirm_seeds: int = 5
     generation: int = 5
+    workers: int = 0
     trial_timeout: float = 600.0
     space: Mapping[str, Any] = field(default_factory=dict)
 
@@ -226,7 +228,7 @@ def _check(config: StudyConfig, source: str) -> None:
 
     for key, least in (
         ("trials", 1), ("epochs", 1), ("patience", 1), ("generation", 1), ("confirm_seeds", 1),
-        ("seed", 0),
+        ("seed", 0), ("workers", 0),
     ):  # fmt: skip
         if getattr(config, key) < least:
             raise ConfigError(

@@ -17,9 +17,10 @@ from mmauto.errors import ConfigError, StoreError
 from mmauto.registry import Registry, load_registry
 from mmauto.search.arms import Arm, make_arms
 from mmauto.search.confirm import Confirmation
+from mmauto.search.crew import Crew, default_workers
 from mmauto.search.importance import importances
 from mmauto.search.mirror import mirror
-from mmauto.search.prepare import Prepared, prepare
+from mmauto.search.prepare import Prepared, find_device, prepare
 from mmauto.search.record import command, environment, write_study_toml
 from mmauto.search.run import SEARCH_SHARE, Clock, Search
 from mmauto.search.watch import Watcher
@@ -145,31 +146,37 @@ def resume(folder: Path, watcher: Watcher | None = None) -> Study:
     return run(config, watcher or Watcher())
 
 
-def run(config: StudyConfig, watcher: Watcher, executor: ProcessExecutor | None = None) -> Study:
+def run(config: StudyConfig, watcher: Watcher) -> Study:
     """Everything from the configuration to the report.
 
     A KeyboardInterrupt is passed on after what there is has been stored and reported.
     """
     start = time.monotonic()
     took_in: list[Callable[[Outcome], None]] = []
-    runner = executor or ProcessExecutor(config.trial_timeout)
-    runner.say, runner.done = watcher.saying, lambda outcome: took_in[-1](outcome)
+    # workers import torch while the data is read
+    device = find_device(config.device)
+    runners = [
+        ProcessExecutor(config.trial_timeout, watcher.saying, lambda outcome: took_in[-1](outcome))
+        for _ in range(config.workers or default_workers(device))
+    ]
+    crew = Crew(runners)
     try:
         registry = load_registry()
-        prepared = prepare(config, registry)
+        prepared = prepare(config, registry, device)
         arms = make_arms(registry, prepared.task, config)
         store = _open(config, prepared, arms)
-        runner.use(prepared.setup)
+        for runner in runners:
+            runner.use(prepared.setup)
     except BaseException:
-        runner.close()
+        crew.close()
         raise
     try:
         for note in prepared.notes:
             watcher.note(note)
         maximise = METRICS[prepared.task.metric].maximise
         clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
-        hunt = Search(store, arms, config, runner, watcher, prepared.rows["train"], maximise, clock)
-        proof = Confirmation(store, arms, config, runner, watcher, maximise)
+        hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
+        proof = Confirmation(store, arms, config, crew, watcher, maximise)
         watcher.started(
             [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
             config.confirm_seeds, maximise,
@@ -179,12 +186,12 @@ def run(config: StudyConfig, watcher: Watcher, executor: ProcessExecutor | None 
         store.set_study(state="confirming")
         took_in.append(proof.ended)
         proof.run()
-        runner.close()
+        crew.close()
         watcher.saying("writing the report")
         _wrap_up(store, arms, maximise, prepared)
         store.set_study(state="finished")
     finally:
-        runner.close()
+        crew.close()
         store.set_study(seconds=store.state[1] + time.monotonic() - start)
         store.close()
         study = Study(config.folder)

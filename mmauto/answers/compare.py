@@ -1,57 +1,179 @@
-"""Temporary."""
+"""The comparison: chosen on validation, estimated on test; everything else shows this object."""
 
-from mmauto.views import Comparison, Standing, Interval, Costs
-from mmauto.engine.metrics import METRICS, score
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
 import numpy as np
 
+from mmauto.answers.statistics import bootstrap_interval, paired_difference
+from mmauto.answers.verdict import verdict
+from mmauto.contracts import TaskView
+from mmauto.engine.metrics import METRICS, score_all
+from mmauto.views import (
+    ArmView,
+    Comparison,
+    ConfirmationView,
+    Costs,
+    Predictions,
+    Standing,
+    TrialView,
+)
 
-def compare(task, arms, trials, confirmations, truth, groups, ceiling=None):
-    st = []
-    for a in arms:
-        runs = [c for c in confirmations if c.arm == a.name and c.failure is None]
-        if not runs:
-            continue
-        v = float(np.mean([c.value for c in runs]))
-        t = float(
-            np.mean(
-                [
-                    score(
-                        task.metric,
-                        task.targets[task.primary],
-                        truth["test"][task.primary],
-                        c.test[task.primary],
-                    )
-                    for c in runs
-                ]
+
+@dataclass(frozen=True)
+class _Runs:
+    """The confirmation runs of one arm, by seed."""
+
+    arm: ArmView
+    runs: Sequence[ConfirmationView]
+    validation: float
+
+
+def compare(
+    task: TaskView,
+    arms: Sequence[ArmView],
+    trials: Sequence[TrialView],
+    confirmations: Sequence[ConfirmationView],
+    truth: Mapping[str, Predictions],
+    groups: Mapping[str, np.ndarray | None],
+    *,
+    ceiling: Mapping[str, float],
+) -> Comparison:
+    """Compare the confirmed arms on the primary target.
+
+    The winner, and the single modality that it is held against, are chosen by the mean validation
+    metric over seeds; the test split only estimates. "The best of the test scores" would be biased
+    upward by points.
+    """
+    maximise = METRICS[task.metric].maximise
+    confirmed = [found for arm in arms if (found := _runs(arm, confirmations)) is not None]
+    confirmed.sort(key=lambda found: -found.validation if maximise else found.validation)
+    single = next((found for found in confirmed if found.arm.kind == "single"), None)
+    standings = tuple(
+        _standing(task, found, rank, single, trials, truth, groups)
+        for rank, found in enumerate(confirmed, start=1)
+    )
+    plain = Comparison(
+        metric=task.metric,
+        target=task.primary,
+        maximise=maximise,
+        standings=standings,
+        winner=confirmed[0].arm.name if confirmed else None,
+        reference=single.arm.name if single else None,
+        verdict=(),
+    )
+    missing = [arm.name for arm in arms if arm.name not in {s.arm.name for s in standings}]
+    rows = len(truth["test"][task.primary])
+    return replace(plain, verdict=verdict(plain, task, ceiling, missing, rows))
+
+
+def _runs(arm: ArmView, confirmations: Sequence[ConfirmationView]) -> _Runs | None:
+    runs = sorted(
+        (run for run in confirmations if run.arm == arm.name and run.failure is None),
+        key=lambda run: run.seed,
+    )
+    values = [run.value for run in runs if run.value is not None]
+    return _Runs(arm, runs, statistics.fmean(values)) if values else None
+
+
+def _standing(
+    task: TaskView,
+    found: _Runs,
+    rank: int,
+    single: _Runs | None,
+    trials: Sequence[TrialView],
+    truth: Mapping[str, Predictions],
+    groups: Mapping[str, np.ndarray | None],
+) -> Standing:
+    spec, right = task.targets[task.primary], truth["test"][task.primary]
+    runs = [run.test[task.primary] for run in found.runs]
+    difference = None
+    if single is not None and single.arm.name != found.arm.name:
+        # the same seeds on both sides, so that a pair differs in the arm alone
+        theirs = {run.seed: run.test[task.primary] for run in single.runs}
+        pairs = [
+            (run.test[task.primary], theirs[run.seed]) for run in found.runs if run.seed in theirs
+        ]
+        if pairs:
+            ours, other = zip(*pairs, strict=True)
+            difference = paired_difference(
+                task.metric, spec, right, ours, other, groups.get("test")
             )
-        )
-        st.append(
-            Standing(
-                a,
-                0,
-                v,
-                Interval(t, t, t),
-                None,
-                {},
-                runs[0].costs,
-                len(runs),
-                sum(x.arm == a.name for x in trials),
-                0,
-            )
-        )
-    st.sort(key=lambda s: -s.validation)
-    return Comparison(
-        task.metric,
-        task.primary,
-        True,
-        tuple(st),
-        st[0].arm.name if st else None,
-        None,
-        ("temporary",),
+    own = [trial for trial in trials if trial.arm == found.arm.name]
+    return Standing(
+        arm=found.arm,
+        rank=rank,
+        validation=found.validation,
+        test=bootstrap_interval(task.metric, spec, right, runs, groups.get("test")),
+        difference=difference,
+        metrics=_metrics(task, found.runs, truth["test"]),
+        costs=_costs([run.costs for run in found.runs]),
+        seeds=len(found.runs),
+        trials=sum(trial.state in ("complete", "pruned") for trial in own),
+        failed=sum(trial.state == "failed" for trial in own),
     )
 
 
-def leaderboard_rows(c):
+def _metrics(
+    task: TaskView, runs: Sequence[ConfirmationView], truth: Predictions
+) -> dict[str, dict[str, float]]:
+    """target -> metric -> mean over seeds, on the test split."""
+    found = {}
+    for name, spec in task.targets.items():
+        each = [score_all(spec, truth[name], run.test[name]) for run in runs if name in run.test]
+        found[name] = (
+            {metric: float(np.mean([one[metric] for one in each])) for metric in each[0]}
+            if each
+            else {}
+        )
+    return found
+
+
+def _costs(each: Sequence[Costs]) -> Costs:
+    """The median run; figures that only one run measured are that run's."""
+
+    def middle(values: Sequence[float]) -> float:
+        measured = [value for value in values if value]
+        return statistics.median(measured) if measured else 0.0
+
+    return Costs(
+        train_seconds=middle([costs.train_seconds for costs in each]),
+        parameters=round(middle([costs.parameters for costs in each])),
+        frozen_parameters=max(costs.frozen_parameters for costs in each),
+        peak_memory=max(costs.peak_memory for costs in each),
+        latency_1=middle([costs.latency_1 for costs in each]),
+        latency_64=middle([costs.latency_64 for costs in each]),
+    )
+
+
+def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """One flat mapping an arm: what terminal, CSV, JSON, data frame and report show alike."""
     return [
-        {"arm": s.arm.name, "validation": s.validation, "test": s.test.value} for s in c.standings
+        {
+            "rank": line.rank,
+            "arm": line.arm.name,
+            "kind": line.arm.kind,
+            "stage": line.arm.stage,
+            "validation": line.validation,
+            "test": line.test.value,
+            "test_low": line.test.low,
+            "test_high": line.test.high,
+            "difference": line.difference.value if line.difference else None,
+            "difference_low": line.difference.low if line.difference else None,
+            "difference_high": line.difference.high if line.difference else None,
+            "train_seconds": line.costs.train_seconds,
+            "parameters": line.costs.parameters,
+            "frozen_parameters": line.costs.frozen_parameters,
+            "peak_memory": line.costs.peak_memory,
+            "latency_1_ms": line.costs.latency_1,
+            "latency_64_ms": line.costs.latency_64,
+            "seeds": line.seeds,
+            "trials": line.trials,
+            "failed": line.failed,
+        }
+        for line in comparison.standings
     ]

@@ -72,6 +72,7 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--sampler", type=_choice(config.SAMPLERS), help="How candidates are chosen.")
 @click.option("--pruner", type=_choice(config.PRUNERS), help="How hopeless trials end early.")
 @click.option("--generation", type=int, help="Candidates that an arm asks for at once.")
+@click.option("--workers", type=int, help="Executors side by side; default: one a core.")
 @click.option("--confirm-seeds", type=int, help="Seeds over which each arm's best is retrained.")
 @click.option(
     "--trial-timeout", type=Duration(), help="Silence after which a trial counts as hung."

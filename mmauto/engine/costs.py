@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from mmauto.contracts import Tokens
-from mmauto.engine.features import Inputs, all_cores, precision
+from mmauto.engine.features import Inputs, precision
 from mmauto.engine.model import MultimodalModel, count
 
 SIZES = (1, 64)
@@ -24,7 +24,8 @@ ENOUGH_SECONDS = 1.0
 class Latency:
     """Measures predictions from prepared arrays; raw decoding is the reader's cost, not a model's.
 
-    Frozen encoders count: a prediction on new data needs them, cached features or not. Each is
+    On a CPU it uses the training's threads (one), so that workers beside it disturb little. Frozen
+    encoders count: a prediction on new data needs them, cached features or not. Each is
     timed once and remembered, since all arms share it.
     """
 
@@ -39,7 +40,7 @@ class Latency:
         model.eval()
         found = []
         frozen = 0
-        with torch.inference_mode(), precision(device), all_cores():
+        with torch.inference_mode(), precision(device):
             for size in SIZES:
                 pick = np.resize(rows, size)
                 arrays: dict[str, dict[str, Tensor]] = {}

@@ -1,44 +1,76 @@
-"""Metrics by target kind: numpy for those needed each epoch, scikit-learn for the rest."""
+"""Metrics by target kind: numpy for those that run each epoch, scikit-learn for the rest."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from mmauto.contracts import Kind, TargetSpec
 from mmauto.errors import ConfigError, unknown
 
+Score = Callable[[np.ndarray, np.ndarray], float]
+
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric."""
+    """One metric.
+
+    Attributes:
+        kinds: target kinds that it fits.
+        maximise: more is better.
+        label: as shown to people.
+        compute: ``(truth, predicted) -> value`` on observed rows; see `score` for the shapes.
+    """
 
     name: str
     kinds: tuple[Kind, ...]
     maximise: bool
     label: str
+    compute: Score
 
 
-_CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
-_LABELS: tuple[Kind, ...] = ("binary", "multiclass", "multilabel")
-METRICS: Mapping[str, Metric] = {
-    m.name: m
-    for m in (
-        Metric("accuracy", _LABELS, True, "accuracy"),
-        Metric("balanced_accuracy", _CLASSES, True, "balanced accuracy"),
-        Metric("auroc", _LABELS, True, "AUROC"),
-        Metric("average_precision", _LABELS, True, "average precision"),
-        Metric("mae", ("regression",), False, "mean absolute error"),
-        Metric("rmse", ("regression",), False, "root mean squared error"),
-        Metric("r2", ("regression",), True, "R²"),
-    )
-}
+def score(metric: str, spec: TargetSpec, truth: np.ndarray, predicted: np.ndarray) -> float:
+    """One metric on the observed rows; NaN where it is not defined (one class only, no rows).
+
+    Args:
+        truth: ``(N,)`` class indices (-1: unobserved), 0/1 or numbers (NaN: unobserved), or
+            ``(N, width)`` 0/1 for multilabel.
+        predicted: ``(N, width)`` probabilities, or numbers in the target's unit.
+    """
+    known = observed(spec, truth)
+    if not known.any():
+        return math.nan
+    right, given = truth[known], predicted[known]
+    if spec.kind == "multiclass":
+        right = right.astype(int)
+    elif spec.kind == "binary":
+        right = right.astype(int)
+        given = np.column_stack([1 - given[:, 0], given[:, 0]])
+    elif spec.kind == "regression":
+        given = given[:, 0]
+    return METRICS[metric].compute(right, given)
+
+
+def score_all(spec: TargetSpec, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Every metric that fits the target, by name."""
+    fits = [name for name, metric in METRICS.items() if spec.kind in metric.kinds]
+    return {name: score(name, spec, truth, predicted) for name in fits}
+
+
+def observed(spec: TargetSpec, truth: np.ndarray) -> np.ndarray:
+    """``(N,)`` bool: rows whose label is known."""
+    if spec.kind == "multiclass":
+        return np.asarray(truth >= 0)
+    known = ~np.isnan(truth)
+    return known if known.ndim == 1 else np.asarray(known.all(axis=1))
 
 
 def default_metric(kind: Kind) -> str:
+    """The usual metric of a target kind."""
     return {
         "binary": "auroc",
         "multiclass": "balanced_accuracy",
@@ -48,36 +80,108 @@ def default_metric(kind: Kind) -> str:
 
 
 def resolve_metric(name: str, kind: Kind) -> Metric:
+    """A metric by name.
+
+    Raises:
+        ConfigError: there is none of that name, or it does not fit the target.
+    """
+    fits = [metric.name for metric in METRICS.values() if kind in metric.kinds]
     if name not in METRICS:
-        raise ConfigError(unknown("metric", name, METRICS, source="--metric"))
-    if kind not in METRICS[name].kinds:
-        raise ConfigError(f"metric {name} does not fit {kind}")
+        raise ConfigError(unknown("metric", name, fits, source="--metric"))
+    if name not in fits:
+        raise ConfigError(
+            f"a metric must fit the primary target, {name!r} does not fit a {kind} one; use one of "
+            f"{', '.join(fits)}"
+        )
     return METRICS[name]
 
 
-def score(metric: str, spec: TargetSpec, truth: np.ndarray, predicted: np.ndarray) -> float:
-    if spec.kind == "multiclass":
-        known = truth >= 0
-        truth, predicted = truth[known], predicted[known]
-        guess = predicted.argmax(1)
-    else:
-        known = ~np.isnan(truth)
-        truth, predicted = truth[known], predicted[known]
-        guess = (predicted[:, 0] > 0.5).astype(int)
-    if metric == "accuracy":
-        return float((guess == truth).mean())
-    if metric == "balanced_accuracy":
-        return float(np.mean([(guess[truth == c] == c).mean() for c in np.unique(truth)]))
-    if metric == "rmse":
-        return float(np.sqrt(np.mean((predicted[:, 0] - truth) ** 2)))
-    if metric == "mae":
-        return float(np.mean(np.abs(predicted[:, 0] - truth)))
-    from sklearn import metrics
-
-    if metric == "auroc":
-        return float(metrics.roc_auc_score(truth, predicted[:, 0]))
-    return float(metrics.r2_score(truth, predicted[:, 0]))
+# ------------------------------------------------------------------------------- classification
 
 
-def score_all(spec: TargetSpec, truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    return {m: score(m, spec, truth, predicted) for m, x in METRICS.items() if spec.kind in x.kinds}
+def decide(given: np.ndarray, multilabel: bool) -> np.ndarray:
+    """Probabilities -> class indices ``(N,)``, or 0/1 ``(N, width)`` for multilabel."""
+    return (given > 0.5).astype(int) if multilabel else given.argmax(axis=1)
+
+
+def _accuracy(truth: np.ndarray, given: np.ndarray) -> float:
+    return float((decide(given, truth.ndim == 2) == truth).mean())
+
+
+def _balanced_accuracy(truth: np.ndarray, given: np.ndarray) -> float:
+    width = given.shape[1]
+    hit = np.bincount(truth[decide(given, False) == truth], minlength=width)
+    seen = np.bincount(truth, minlength=width)
+    return float((hit[seen > 0] / seen[seen > 0]).mean())
+
+
+def _macro(name: str) -> Score:
+    def compute(truth: np.ndarray, given: np.ndarray) -> float:
+        from sklearn import metrics
+
+        guess = decide(given, truth.ndim == 2)
+        labels = None if truth.ndim == 2 else sorted(set(truth) | set(guess))
+        measure = getattr(metrics, f"{name}_score")
+        return float(measure(truth, guess, labels=labels, average="macro", zero_division=0.0))
+
+    return compute
+
+
+def _ranking(name: str) -> Score:
+    """A metric of each class against the rest, averaged over classes where it is defined."""
+
+    def compute(truth: np.ndarray, given: np.ndarray) -> float:
+        from sklearn import metrics
+
+        measure = getattr(metrics, name)
+        if truth.ndim == 1:
+            places = [1] if given.shape[1] == 2 else range(given.shape[1])
+            pairs = [(truth == place, given[:, place]) for place in places]
+        else:
+            pairs = [(truth[:, place] > 0.5, given[:, place]) for place in range(truth.shape[1])]
+        found = [float(measure(*pair)) for pair in pairs if 0 < pair[0].sum() < len(pair[0])]
+        return float(np.mean(found)) if found else math.nan
+
+    return compute
+
+
+# --------------------------------------------------------------------------------- regression
+
+
+def _mae(truth: np.ndarray, given: np.ndarray) -> float:
+    return float(np.abs(truth - given).mean())
+
+
+def _rmse(truth: np.ndarray, given: np.ndarray) -> float:
+    return float(np.sqrt(((truth - given) ** 2).mean()))
+
+
+def _r2(truth: np.ndarray, given: np.ndarray) -> float:
+    spread = ((truth - truth.mean()) ** 2).sum()
+    return float(1 - ((truth - given) ** 2).sum() / spread) if spread > 0 else math.nan
+
+
+_ONE: tuple[Kind, ...] = ("binary", "multiclass")
+_ANY: tuple[Kind, ...] = ("binary", "multiclass", "multilabel")
+_NUMBER: tuple[Kind, ...] = ("regression",)
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric("accuracy", _ANY, True, "accuracy", _accuracy),
+            Metric("balanced_accuracy", _ONE, True, "balanced accuracy", _balanced_accuracy),
+            Metric("precision", _ANY, True, "precision (macro)", _macro("precision")),
+            Metric("recall", _ANY, True, "recall (macro)", _macro("recall")),
+            Metric("f1", _ANY, True, "F1 (macro)", _macro("f1")),
+            Metric("auroc", _ANY, True, "AUROC", _ranking("roc_auc_score")),
+            Metric(
+                "average_precision", _ANY, True, "average precision",
+                _ranking("average_precision_score"),
+            ),
+            Metric("mae", _NUMBER, False, "mean absolute error", _mae),
+            Metric("rmse", _NUMBER, False, "root mean squared error", _rmse),
+            Metric("r2", _NUMBER, True, "R²", _r2),
+        )
+    }
+)  # fmt: skip

@@ -48,6 +48,7 @@ class ProcessExecutor(Runner):
     ):
         self.silence, self.say, self.done = silence, say, done
         self.setup: Setup | None = None
+        self.closed = False
         self.child: _Child | None = _Child()  # imports torch while the coordinator prepares
 
     def use(self, setup: Setup) -> None:
@@ -65,6 +66,8 @@ class ProcessExecutor(Runner):
         try:
             self._attempt(jobs, report, outcomes)
         except LostExecutorError as lost:
+            if self.closed:  # by another thread: the search is being stopped
+                raise
             left = [job for job in jobs if job.id not in outcomes]
             if len(left) == 1:
                 outcomes[left[0].id] = self._failed(left[0], lost)
@@ -99,18 +102,19 @@ class ProcessExecutor(Runner):
                     self.done(content)
                 else:
                     self.child.send(report(*content))
-        except LostExecutorError:
-            self.close()
-            raise
-        except BaseException:  # Ctrl-C in the coordinator: the child's half-done work is void
-            self.close()
+        except BaseException:  # lost, or Ctrl-C in the coordinator: half-done work is void
+            self._end()
             raise
 
     def close(self) -> None:
-        """End the child, at once."""
-        if self.child is not None:
-            self.child.kill()
-            self.child = None
+        """End the child, at once and for good."""
+        self.closed = True
+        self._end()
+
+    def _end(self) -> None:
+        child, self.child = self.child, None
+        if child is not None:
+            child.kill()
 
 
 class _Child:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.search.arms import Arm
+from mmauto.search.crew import Crew
 from mmauto.search.sampler import derived
 from mmauto.search.watch import Watcher
 from mmauto.store.study import NewTrial, StudyStore
@@ -23,12 +24,12 @@ class Confirmation:
         store: StudyStore,
         arms: Sequence[Arm],
         config: StudyConfig,
-        runner: Runner,
+        crew: Crew,
         watcher: Watcher,
         maximise: bool,
     ):
         self.store, self.arms, self.config = store, arms, config
-        self.runner, self.watcher = runner, watcher
+        self.crew, self.watcher = crew, watcher
         self.sign = 1.0 if maximise else -1.0
         self.running: dict[int, tuple[str, int]] = {}
 
@@ -37,10 +38,13 @@ class Confirmation:
         trials = self.store.trials()
         for view in self.store.confirmations():
             self.watcher.confirmed(view.arm, view.seed, view.value)
-        for arm in self.arms:
+
+        def work(arm: Arm, runner: Runner) -> None:
             best = self.best([trial for trial in trials if trial.arm == arm.name])
             if best is not None:
-                self._confirm(arm, best)
+                self._confirm(arm, best, runner)
+
+        self.crew.each(self.arms, work)
 
     def best(self, trials: Sequence[TrialView]) -> TrialView | None:
         """The trial with the best validation metric; pruned ones only where none is complete."""
@@ -50,7 +54,7 @@ class Confirmation:
             complete or scored, key=lambda t: (self.sign * (t.value or 0.0), -t.id), default=None
         )
 
-    def _confirm(self, arm: Arm, best: TrialView) -> None:
+    def _confirm(self, arm: Arm, best: TrialView, runner: Runner) -> None:
         known = {row.number: row for row in self.store._rows("confirm") if row.arm == arm.name}
         fresh = [
             NewTrial(
@@ -69,7 +73,7 @@ class Confirmation:
         if not todo:
             return
         self.watcher.saying(f"confirming {arm.name} over {self.config.confirm_seeds} seeds")
-        self.running = {identity: (arm.name, place) for identity, place, _ in todo}
+        self.running.update({identity: (arm.name, place) for identity, place, _ in todo})
         jobs = [
             TrialJob(
                 identity, arm.candidate(params),
@@ -79,7 +83,7 @@ class Confirmation:
             )
             for identity, place, params in todo
         ]  # fmt: skip
-        self.runner.run_pack(jobs, lambda epoch, values: dict.fromkeys(values, True))
+        runner.run_pack(jobs, lambda epoch, values: dict.fromkeys(values, True))
         self._keep_best_bundle(arm.name)
 
     def ended(self, outcome: Outcome) -> None:

@@ -86,13 +86,15 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
     return read_table(config.data, name=config.name, metric=config.metric, **named)
 
 
-def prepare(config: StudyConfig, registry: Registry) -> Prepared:
+def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
     """Load, split, encode and check; nothing has trained when an error comes.
+
+    Args:
+        device: as `find_device` gives it.
 
     Raises:
         MmautoError: the data or the configuration cannot be used.
     """
-    device = find_device(config.device)
     dataset = load(config, registry)
     splits = make_splits(dataset, config.seed)
     specs, targets, odd = encode_targets(dataset, splits)

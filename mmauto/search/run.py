@@ -6,10 +6,12 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.search.arms import Arm
+from mmauto.search.crew import Crew
 from mmauto.search.pruning import Halving, OptunaPruner, Pruner
 from mmauto.search.sampler import ask
 from mmauto.search.watch import Watcher
@@ -49,14 +51,14 @@ class Search:
         store: StudyStore,
         arms: Sequence[Arm],
         config: StudyConfig,
-        runner: Runner,
+        crew: Crew,
         watcher: Watcher,
         train_rows: int,
         maximise: bool,
         clock: Clock,
     ):
         self.store, self.arms, self.config = store, arms, config
-        self.runner, self.watcher = runner, watcher
+        self.crew, self.watcher = crew, watcher
         self.train_rows, self.maximise, self.clock = train_rows, maximise, clock
         self.history: dict[str, dict[int, TrialView]] = {arm.name: {} for arm in arms}
         self.parked = {view.name for view in store.arms() if view.parked}
@@ -75,14 +77,14 @@ class Search:
                     self.watcher.ended(trial)
         size = self.config.generation
         for generation in range(math.ceil(self.config.trials / size)):
-            for arm in self.arms:
-                if self.clock.over:
-                    self.watcher.note("the time for the search is over; confirmation follows")
-                    return
-                if arm.name not in self.parked:
-                    self._generation(arm, generation)
+            if self.clock.over:
+                self.watcher.note("the time for the search is over; confirmation follows")
+                return
+            self.crew.each(self.arms, partial(self._generation, generation))
 
-    def _generation(self, arm: Arm, generation: int) -> None:
+    def _generation(self, generation: int, arm: Arm, runner: Runner) -> None:
+        if arm.name in self.parked or self.clock.over:
+            return
         first = generation * self.config.generation
         numbers = range(first, min(first + self.config.generation, self.total(arm)))
         history = self.history[arm.name]
@@ -100,7 +102,7 @@ class Search:
                 return dict.fromkeys(values, False)
             return pruner.keep(epoch, values)
 
-        self.running = {trial.id: trial for trial in todo}
+        self.running.update({trial.id: trial for trial in todo})
         jobs = [
             TrialJob(
                 trial.id, arm.candidate(trial.params), self.config.seed, self.config.epochs,
@@ -109,7 +111,7 @@ class Search:
             for trial in todo
         ]  # fmt: skip
         self.watcher.saying(f"{arm.name}: trials {numbers[0] + 1} to {numbers[-1] + 1}")
-        self.runner.run_pack(jobs, report)
+        runner.run_pack(jobs, report)
         self._park(arm)
 
     def _ask(self, arm: Arm, generation: int, numbers: Sequence[int]) -> None:

@@ -1,0 +1,141 @@
+"""Intervals that count both sources of chance: which rows were drawn, and which seeds.
+
+Seeds and samples (whole groups where rows come in groups) are resampled crossed: an interval over
+samples alone would be far too narrow, since another training run gives another model (Owen 2007,
+the pigeonhole bootstrap).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmauto.contracts import TargetSpec
+from mmauto.engine.metrics import METRICS, decide, observed, score
+from mmauto.views import Interval
+
+LEVEL = 0.95
+RESAMPLES = 2000
+SLOW_RESAMPLES = 400
+"""For metrics that need all rows at once (AUROC, F1 ...), of which each costs a millisecond."""
+
+
+class Resampled:
+    """The metric of one or several models under the same resampled rows and seeds.
+
+    Args:
+        truth: ``(N,)`` or ``(N, width)``; unobserved rows are left out.
+        groups: ``(N,)`` labels whose rows are drawn together, or None.
+        seeds: number of runs of each model; run ``i`` of two models shares its seed.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        spec: TargetSpec,
+        truth: np.ndarray,
+        groups: np.ndarray | None,
+        seeds: int,
+        seed: int = 0,
+    ):
+        self.metric, self.spec = metric, spec
+        self.known = observed(spec, truth)
+        self.truth = truth[self.known]
+        self.fast = metric in ("accuracy", "balanced_accuracy", "mae", "rmse") and truth.ndim == 1
+        count = RESAMPLES if self.fast else SLOW_RESAMPLES
+        source = np.random.default_rng(seed)
+        self.rows = self._draw_rows(source, count, None if groups is None else groups[self.known])
+        self.seeds = source.integers(0, seeds, (count, seeds))  # (R, S)
+
+    def _draw_rows(
+        self, source: np.random.Generator, count: int, groups: np.ndarray | None
+    ) -> np.ndarray:
+        """(R, N) how often each row is drawn."""
+        size = len(self.truth)
+        units = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
+        total = int(units.max()) + 1 if size else 0
+        drawn = source.multinomial(total, np.full(total, 1 / max(1, total)), size=count)
+        return drawn[:, units].astype(np.float32)
+
+    def values(self, runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
+        """The mean metric over runs, and the same under each resample ``(R,)``.
+
+        Args:
+            runs: ``(N, width)`` predictions of each run, all rows.
+        """
+        plain = [score(self.metric, self.spec, self.truth, run[self.known]) for run in runs]
+        each = np.stack([self._one(run[self.known]) for run in runs])  # (S, R)
+        picked = each[self.seeds.T, np.arange(each.shape[1])]  # (S, R)
+        return float(np.mean(plain)), picked.mean(axis=0)
+
+    def _one(self, run: np.ndarray) -> np.ndarray:
+        """(R,) the metric of one run under each resample of the rows."""
+        if not self.fast:
+            return np.array([self._slow(run, weights) for weights in self.rows])
+        if self.metric in ("mae", "rmse"):
+            error = np.abs(run[:, 0] - self.truth)
+            power = 1 if self.metric == "mae" else 2
+            mean = self.rows @ (error**power).astype(np.float32) / self.rows.sum(axis=1)
+            return np.asarray(mean if power == 1 else np.sqrt(mean))
+        if self.spec.kind == "binary":
+            run = np.column_stack([1 - run[:, 0], run[:, 0]])
+        truth = self.truth.astype(int)
+        hit = (decide(run, False) == truth).astype(np.float32)
+        if self.metric == "accuracy":
+            return np.asarray(self.rows @ hit / self.rows.sum(axis=1))
+        classes = np.eye(run.shape[1], dtype=np.float32)[truth]  # (N, C)
+        seen = self.rows @ classes  # (R, C)
+        right = self.rows @ (classes * hit[:, None])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall = np.where(seen > 0, right / seen, np.nan)
+        # a class that a resample misses is left out of that resample's mean
+        return np.asarray(np.nansum(recall, axis=1) / (seen > 0).sum(axis=1))
+
+    def _slow(self, run: np.ndarray, weights: np.ndarray) -> float:
+        rows = np.repeat(np.arange(len(weights)), weights.astype(int))
+        return score(self.metric, self.spec, self.truth[rows], run[rows])
+
+
+def interval(value: float, resamples: np.ndarray) -> Interval:
+    """The percentile interval; without spread of its own where nothing is defined."""
+    known = resamples[np.isfinite(resamples)]
+    if not len(known):
+        return Interval(value, math.nan, math.nan)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(known, (tail, 1 - tail))
+    return Interval(value, float(low), float(high))
+
+
+def bootstrap_interval(
+    metric: str,
+    spec: TargetSpec,
+    truth: np.ndarray,
+    runs: Sequence[np.ndarray],
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> Interval:
+    """The mean metric over runs with its crossed bootstrap interval."""
+    return interval(*Resampled(metric, spec, truth, groups, len(runs), seed).values(runs))
+
+
+def paired_difference(
+    metric: str,
+    spec: TargetSpec,
+    truth: np.ndarray,
+    runs: Sequence[np.ndarray],
+    reference: Sequence[np.ndarray],
+    groups: np.ndarray | None = None,
+    seed: int = 0,
+) -> Interval:
+    """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
+
+    Rows and seeds are resampled alike on both sides; runs beyond the shorter list are left out.
+    """
+    count = min(len(runs), len(reference))
+    shared = Resampled(metric, spec, truth, groups, count, seed)
+    one, ones = shared.values(runs[:count])
+    two, twos = shared.values(reference[:count])
+    sign = 1.0 if METRICS[metric].maximise else -1.0
+    return interval(sign * (one - two), sign * (ones - twos))

@@ -1,0 +1,109 @@
+"""Blocks as HTML: every text that a user, a plugin or a file gave is escaped here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from mmauto.views import Block, Code, Figure, Table, Text
+
+
+def render_block(block: Block, name: str) -> str:
+    """One block; ``name`` is unique on the page."""
+    if isinstance(block, Text):
+        style = f' class="{block.style}"' if block.style in ("lead", "note") else ""
+        return f"<p{style}>{escape(block.text)}</p>"
+    if isinstance(block, Table):
+        return render_table(block)
+    if isinstance(block, Figure):
+        return render_figure(block, name)
+    return render_code(block)
+
+
+def render_table(table: Table) -> str:
+    """A table that scrolls sideways by itself, so that a narrow page does not."""
+    numeric = [_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))]
+    heads = "".join(
+        f'<th scope="col"{_number(right)}>{_head(title, table.sortable)}</th>'
+        for title, right in zip(table.columns, numeric, strict=True)
+    )
+    lines = []
+    for row in table.rows:
+        cells = "".join(
+            f"<td{_number(right)}{_sort_key(cell)}>{escape(shown(cell))}</td>"
+            for cell, right in zip(row, numeric, strict=True)
+        )
+        lines.append(f"<tr>{cells}</tr>")
+    caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    kind = ' class="sortable"' if table.sortable else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table{kind}>{caption}'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def render_figure(figure: Figure, name: str) -> str:
+    """A placeholder and its data as JSON, which the page's script draws."""
+    body = {"data": list(figure.data), "layout": dict(figure.layout)}
+    return (
+        f'<figure><div class="plot" id="{name}" role="img" aria-label="{escape(figure.alt)}" '
+        f'style="height:{int(figure.height)}px"></div>'
+        f'<script type="application/json" data-for="{name}">{safe_json(body)}</script>'
+        f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
+    )
+
+
+def render_code(code: Code) -> str:
+    """Preformatted text with a button that copies it."""
+    caption = f"<p>{escape(code.caption)}</p>" if code.caption else ""
+    return (
+        f'{caption}<div class="code"><button type="button" class="copy">copy</button>'
+        f'<pre tabindex="0">{escape(code.text)}</pre></div>'
+    )
+
+
+def safe_json(value: Any) -> str:
+    """JSON that no ``</script>`` or comment inside a text can break out of; NaN becomes null."""
+    text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy arrays and scalars
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def shown(cell: str | int | float | None) -> str:
+    """A cell as text: three decimals for floats, thousands for whole numbers."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return "–"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return f"{cell:.3f}" if isinstance(cell, float) else cell
+
+
+def _numeric(cells: Sequence[object]) -> bool:
+    known = [cell for cell in cells if cell is not None]
+    return bool(known) and all(isinstance(cell, int | float) for cell in known)
+
+
+def _number(right: bool) -> str:
+    return ' class="number"' if right else ""
+
+
+def _head(title: str, sortable: bool) -> str:
+    return f'<button type="button">{escape(title)}</button>' if sortable else escape(title)
+
+
+def _sort_key(cell: object) -> str:
+    return f' data-sort="{cell!r}"' if isinstance(cell, int | float) else ""

@@ -1,0 +1,35 @@
+"""One colour and one dash an arm, the same in every figure.
+
+The eight hues are those of Okabe and Ito (2008), which colour-blind readers tell apart; beyond eight
+arms the dash changes too. Black, which a dark page swallows, is left out for grey.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmauto.plugin import StudyView
+
+HUES = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#8C8C8C",
+)  # fmt: skip
+DASHES = ("solid", "dot", "dash")
+SYMBOLS = {"fusion": "circle", "single": "square", "control": "diamond"}
+KINDS = {"fusion": "fusion", "single": "one modality", "control": "control"}
+
+
+def styles(study: StudyView) -> dict[str, dict[str, Any]]:
+    """arm -> ``color``, ``dash`` and ``symbol``."""
+    return {
+        arm.name: {
+            "color": HUES[place % len(HUES)],
+            "dash": DASHES[place // len(HUES) % len(DASHES)],
+            "symbol": SYMBOLS[arm.kind],
+        }
+        for place, arm in enumerate(study.arms)
+    }
+
+
+def metric_label(study: StudyView) -> str:
+    """The metric as people write it."""
+    return study.task.metric.replace("_", " ")

@@ -1,0 +1,107 @@
+"""Which classes the winner confuses; for a number, what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmauto.plugin import Block, ConfirmationView, Figure, Section, StudyView, TargetSpec, Text
+
+
+class Confusion(Section):
+    """The winner's predictions on the test rows, all seeds together."""
+
+    name = "confusion"
+    summary = "confusion matrix of the winner, or predicted against true numbers"
+    reference = "mmauto"
+    title = "Where the winner errs"
+    order = 80
+
+    def render(self, study: StudyView) -> Sequence[Block]:
+        """One figure for the primary target."""
+        spec = study.task.targets[study.task.primary]
+        runs = [
+            run for run in study.confirmations
+            if run.arm == study.comparison.winner and run.failure is None
+        ]  # fmt: skip
+        if not runs:
+            return []
+        truth = study.truth["test"][spec.name]
+        if spec.kind == "regression":
+            return [_scatter(spec, truth, runs)]
+        if spec.kind == "multilabel":
+            return [
+                Text("A confusion matrix needs one class a row; this target has several.", "note")
+            ]
+        return [_matrix(study, spec, truth, runs)]
+
+
+def _matrix(
+    study: StudyView, spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]
+) -> Figure:
+    size = len(spec.classes)
+    counts = np.zeros((size, size))
+    known = truth >= 0  # False for NaN, too
+    for run in runs:
+        given = run.test[spec.name]
+        guess = given.argmax(1) if spec.kind == "multiclass" else (given[:, 0] > 0.5).astype(int)
+        np.add.at(counts, (truth[known].astype(int), guess[known]), 1)
+    counts /= len(runs)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = list(spec.classes)
+    return Figure(
+        [
+            {
+                "type": "heatmap",
+                "x": names,
+                "y": names,
+                "z": share.tolist(),
+                "zmin": 0,
+                "zmax": 1,
+                "text": [
+                    [f"{s:.0%}<br>{c:.1f}" for s, c in zip(*row, strict=True)]
+                    for row in zip(share, counts, strict=True)
+                ],
+                "texttemplate": "%{text}",
+                "colorscale": "Blues",
+                "reversescale": False,
+                "xgap": 2,
+                "ygap": 2,
+                "showscale": False,
+                "hovertemplate": "true %{y}, predicted %{x}: %{text}<extra></extra>",
+            }
+        ],
+        {
+            "xaxis": {"type": "category", "title": {"text": "predicted"}},
+            "yaxis": {"type": "category", "title": {"text": "true"}, "autorange": "reversed"},
+        },
+        f"{study.comparison.winner} on the test rows: share of each true class (a row sums to 100 %), "
+        f"below it the rows, mean over {len(runs)} seeds.",
+        "; ".join(f"{name} right in {share[place, place]:.0%}" for place, name in enumerate(names)),
+        160 + 60 * size,
+    )
+
+
+def _scatter(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Figure:
+    known = ~np.isnan(truth)
+    mean = np.mean([run.test[spec.name][:, 0] for run in runs], axis=0)
+    ends = [float(truth[known].min()), float(truth[known].max())]
+    points: dict[str, Any] = {
+        "type": "scatter", "mode": "markers", "name": "a row",
+        "x": truth[known].tolist(), "y": mean[known].tolist(),
+        "marker": {"size": 6, "opacity": 0.6, "color": "#0072B2"},
+    }  # fmt: skip
+    line = {
+        "type": "scatter", "mode": "lines", "name": "exact", "x": ends, "y": ends,
+        "line": {"color": "text", "dash": "dot", "width": 1.5},
+    }  # fmt: skip
+    return Figure(
+        [points, line],
+        {"xaxis": {"title": {"text": "true"}}, "yaxis": {"title": {"text": "predicted"}}},
+        f"{spec.name} on the test rows, predictions averaged over {len(runs)} seeds; on the dotted "
+        "line they are exact.",
+        f"Predicted against true {spec.name} for {int(known.sum())} test rows",
+        460,
+    )

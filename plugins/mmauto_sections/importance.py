@@ -1,0 +1,58 @@
+"""Which hyper-parameters mattered, arm by arm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmauto.plugin import Block, Figure, Section, StudyView, Text
+
+MOST = 14
+
+
+class Importance(Section):
+    """A heat map of parameters and arms."""
+
+    name = "importance"
+    summary = "share of each hyper-parameter in what made trials good"
+    reference = "Watanabe, Bansal & Hutter 2023, PED-ANOVA, IJCAI"
+    title = "What mattered in the search"
+    order = 70
+
+    def render(self, study: StudyView) -> Sequence[Block]:
+        """The figure, or a sentence where there were too few trials."""
+        arms = [arm for arm in study.arms if arm.importances]
+        if not arms:
+            return [
+                Text("Too few finished trials an arm to say which parameters mattered.", "note")
+            ]
+        total: dict[str, float] = {}
+        for arm in arms:
+            for name, share in arm.importances.items():
+                total[name] = max(total.get(name, 0.0), share)
+        names = sorted(total, key=lambda name: (-total[name], name))[:MOST]
+        cells = [[arm.importances.get(name) for arm in arms] for name in reversed(names)]
+        left = f" The {MOST} largest of {len(total)} are shown." if len(total) > MOST else ""
+        return [
+            Figure(
+                [
+                    {
+                        "type": "heatmap",
+                        "x": [arm.name for arm in arms],
+                        "y": list(reversed(names)),
+                        "z": cells,
+                        "zmin": 0,
+                        "zmax": 1,
+                        "colorscale": "Cividis",
+                        "xgap": 2,
+                        "ygap": 2,
+                        "colorbar": {"title": {"text": "share"}, "thickness": 12},
+                        "hovertemplate": "%{x}, %{y}: %{z:.2f}<extra></extra>",
+                    }
+                ],
+                {"xaxis": {"type": "category", "tickangle": -40}, "yaxis": {"type": "category"}},
+                "The share of each parameter in telling an arm's good trials from the rest. With few "
+                f"trials this is a hint, not a measurement. An empty cell was not searched.{left}",
+                "Importance of hyper-parameters by arm",
+                140 + 26 * len(names),
+            )
+        ]

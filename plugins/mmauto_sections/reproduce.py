@@ -1,0 +1,36 @@
+"""How to run the same study again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmauto.plugin import Block, Code, Section, StudyView
+
+
+class Reproduce(Section):
+    """The command, the configuration, versions and machine."""
+
+    name = "reproduce"
+    summary = "the command that reproduces the study, its configuration and versions"
+    reference = "mmauto"
+    title = "How to reproduce"
+    order = 110
+
+    def render(self, study: StudyView) -> Sequence[Block]:
+        """Three pieces of text to copy."""
+        machine = {k: v for k, v in study.environment.items() if k not in ("versions", "created")}
+        return [
+            Code(study.command, "On the same versions, on a CPU, this gives the same trials:"),
+            Code(_lines(study.config), "Configuration, as in study.toml:"),
+            Code(_lines(study.environment.get("versions", {})), "Versions:"),
+            Code(_lines(machine), "Machine, and seconds spent:"),
+        ]
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    return "\n".join(f"{name} = {_shown(value)}" for name, value in values.items())
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else repr(value).replace("'", '"')
