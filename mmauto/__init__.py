@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmauto.version import __version__
+
 if TYPE_CHECKING:
     from mmauto.study import Study, open, search
 
-__version__ = "0.1.0"
 __all__ = ["Study", "__version__", "open", "search"]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-import mmauto
 from mmauto.errors import MmautoError
+from mmauto.version import __version__
 
 COMMANDS = {
     "search": ("mmauto.cli.search", "Search encoders and fusions, compare them, write a report."),
@@ -42,7 +42,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(mmauto.__version__, prog_name="mmauto")
+@click.version_option(__version__, prog_name="mmauto")
 def cli() -> None:
     """Does fusion help on your data, which one, how sure is that, and at what cost?"""
 

@@ -18,7 +18,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import mmauto
 from mmauto.contracts import Column, State, TargetSpec
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import FittedControl, as_rows
@@ -28,6 +27,7 @@ from mmauto.engine.losses import TaskLoss, predictions
 from mmauto.engine.model import MultimodalModel
 from mmauto.errors import DataError
 from mmauto.registry import Registry
+from mmauto.version import __version__
 from mmauto.views import Predictions
 
 FORMAT = 1
@@ -108,7 +108,7 @@ def _about(
         }
     return {
         "format": FORMAT,
-        "mmauto": mmauto.__version__,
+        "mmauto": __version__,
         "plugins": versions,
         "kind": candidate.kind,
         "component": candidate.component,

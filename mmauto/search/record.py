@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import mmauto
 from mmauto.config import StudyConfig, plain, write_toml
+from mmauto.version import __version__
 
 PACKAGES = (
     "torch", "torchvision", "transformers", "optuna", "scikit-learn", "sqlalchemy", "plotly",
@@ -22,7 +22,7 @@ PACKAGES = (
 
 def environment(device: str) -> dict[str, Any]:
     """Versions and the machine, as JSON values."""
-    versions = {"mmauto": mmauto.__version__, "python": platform.python_version()}
+    versions = {"mmauto": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

@@ -8,9 +8,9 @@ from pathlib import Path
 import sqlalchemy
 from sqlalchemy import Connection, Engine, event, insert, inspect, select, text
 
-import mmauto
 from mmauto.errors import StoreError
 from mmauto.store import schema
+from mmauto.version import __version__
 
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
 """From a version to the next one, by name: ``{1: add_column_x}`` leads from 1 to 2."""
@@ -63,7 +63,7 @@ def _prepare(connection: Connection, url: str) -> None:
     if not inspect(connection).has_table(schema.schema.name):
         schema.metadata.create_all(connection)
         connection.execute(
-            insert(schema.schema).values(version=schema.VERSION, written_by=mmauto.__version__)
+            insert(schema.schema).values(version=schema.VERSION, written_by=__version__)
         )
         return
     version, writer = connection.execute(
@@ -71,7 +71,7 @@ def _prepare(connection: Connection, url: str) -> None:
     ).one()
     if version > schema.VERSION:
         raise StoreError(
-            f"this mmauto {mmauto.__version__} reads schema {schema.VERSION}, {url} has schema "
+            f"this mmauto {__version__} reads schema {schema.VERSION}, {url} has schema "
             f"{version}, written by mmauto {writer}; upgrade mmauto to continue the study"
         )
     for step in range(version, schema.VERSION):

@@ -1,7 +1,7 @@
 """One colour and one dash an arm, the same in every figure.
 
-The eight hues are those of Okabe and Ito (2008), which colour-blind readers tell apart; beyond eight
-arms the dash changes too. Black, which a dark page swallows, is left out for grey.
+The hues follow Okabe and Ito (2008), which colour-blind readers tell apart; beyond eight arms the
+dash changes too. Grey stands for black, which a dark page would swallow.
 """
 
 from __future__ import annotations

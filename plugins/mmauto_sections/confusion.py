@@ -77,8 +77,8 @@ def _matrix(
             "xaxis": {"type": "category", "title": {"text": "predicted"}},
             "yaxis": {"type": "category", "title": {"text": "true"}, "autorange": "reversed"},
         },
-        f"{study.comparison.winner} on the test rows: share of each true class (a row sums to 100 %), "
-        f"below it the rows, mean over {len(runs)} seeds.",
+        f"{study.comparison.winner} on the test rows: share of each true class (a row sums to "
+        f"100 %), below it the rows, mean over {len(runs)} seeds.",
         "; ".join(f"{name} right in {share[place, place]:.0%}" for place, name in enumerate(names)),
         160 + 60 * size,
     )

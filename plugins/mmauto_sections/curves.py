@@ -49,9 +49,9 @@ class Curves(Section):
                     "xaxis": {"title": {"text": "epoch"}},
                     "yaxis": {"title": {"text": f"validation {metric_label(study)}"}},
                 },
-                "The best candidate of each arm, retrained: mean over seeds. Training ends when the "
-                "value has not improved for some epochs; the best epoch counts. Click a name to "
-                "hide its line.",
+                "The best candidate of each arm, retrained: mean over seeds. Training ends when "
+                "the value has not improved for some epochs; the best epoch counts. Click a name "
+                "to hide its line.",
                 f"Validation {metric_label(study)} by epoch for {len(traces)} arms",
                 460,
             )

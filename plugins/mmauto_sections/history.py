@@ -41,9 +41,9 @@ class History(Section):
                     "xaxis": {"title": {"text": "trial of the arm"}, "dtick": _tick(scored)},
                     "yaxis": {"title": {"text": f"validation {metric_label(study)}"}},
                 },
-                "A dot is a trial (hollow: pruned early), the line the best so far. The first trial "
-                "of each arm is its default configuration, the next four are random points that "
-                f"arms share.{seen}",
+                "A dot is a trial (hollow: pruned early), the line the best so far. The first "
+                "trial of each arm is its default configuration, the next four are random points "
+                f"that arms share.{seen}",
                 f"{len(scored)} trials of {len(study.arms)} arms",
                 460,
             ),

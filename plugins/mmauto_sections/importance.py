@@ -50,8 +50,9 @@ class Importance(Section):
                     }
                 ],
                 {"xaxis": {"type": "category", "tickangle": -40}, "yaxis": {"type": "category"}},
-                "The share of each parameter in telling an arm's good trials from the rest. With few "
-                f"trials this is a hint, not a measurement. An empty cell was not searched.{left}",
+                "The share of each parameter in telling an arm's good trials from the rest. With "
+                "few trials this is a hint, not a measurement. An empty cell was not searched."
+                f"{left}",
                 "Importance of hyper-parameters by arm",
                 140 + 26 * len(names),
             )

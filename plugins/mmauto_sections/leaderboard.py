@@ -32,12 +32,11 @@ class Leaderboard(Section):
                     "latency 1, ms", "latency 64, ms", "memory, MB", "trials", "failed",
                 ),
                 [_row(line, found.winner) for line in found.standings],
-                f"{metric_label(study)} for {found.target}, {better} is better; means over "
-                f"{study.config.get('confirm_seeds', '')} seeds. The order is that of validation, on "
-                "which the winner (★) and the reference were chosen; test only estimates. A gain is "
-                "paired and positive when better. Intervals resample seeds and rows (whole groups). "
-                "Training time leaves encoding out; latency is for prepared inputs, encoders "
-                "included; 0 means not applicable.",
+                f"{metric_label(study)} for {found.target}, {better} is better; means over seeds. "
+                "The order is that of validation, on which the winner (★) and the reference were "
+                "chosen; test only estimates. A gain is paired and positive when better. Intervals "
+                "resample seeds and rows (whole groups). Training time leaves encoding out; "
+                "latency is for prepared inputs, encoders included; 0 means not applicable.",
                 sortable=True,
             )
         ]  # fmt: skip

@@ -35,8 +35,8 @@ class Strategies(Section):
                 "yaxis": _arms(lines),
                 **_ceiling(study),
             },
-            "Each dot is the mean over seeds on the test rows, its bar the 95 % interval over seeds "
-            "and rows. The order is that of validation."
+            "Each dot is the mean over seeds on the test rows, its bar the 95 % interval over "
+            "seeds and rows. The order is that of validation."
             + (
                 " The dotted line is the ideal observer of all modalities."
                 if "all" in study.ceiling

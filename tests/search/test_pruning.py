@@ -46,7 +46,7 @@ def test_halving_keeps_the_best_third_at_each_rung(maximise: bool) -> None:
     for rung in (2, 6, 18):  # 100 steps an epoch: the first rung is at two epochs
         best = {t: max(sign * v for v in curves[t][:rung]) for t in alive}
         keep = sorted(alive, key=lambda t: (-best[t], t))[: max(1, math.ceil(len(alive) / ETA))]
-        expected |= {t: rung for t in alive - set(keep)}
+        expected |= dict.fromkeys(alive - set(keep), rung)
         alive = set(keep)
     assert trained == expected | dict.fromkeys(alive, 20)
     assert sorted(trained.values())[-1] == 20

@@ -84,7 +84,7 @@ def test_a_wider_space_takes_stored_trials_along_at_their_defaults() -> None:
     frozen = freeze(wider, stored[0])
     assert frozen is not None
     assert frozen.params["fusion/extra"] == 2
-    asked = [params for params in ask(wider, "tpe", True, 0, stored, 8)]
+    asked = list(ask(wider, "tpe", True, 0, stored, 8))
     assert all(set(params) == set(wider.space) for params in asked)
 
 
