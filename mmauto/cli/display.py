@@ -10,16 +10,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from mmauto.search.watch import Watcher
-from mmauto.views import ArmView, TrialView
+from mmauto.views import ArmView, Interval, TrialView
 
 if TYPE_CHECKING:
     from mmauto.study import Study
+
+
+WIDE = 100
+"""Columns from which costs fit into the leaderboard."""
 
 
 @contextmanager
@@ -179,36 +184,41 @@ def show_result(study: Study, as_json: bool) -> None:
     console = Console()
     if view.task.simulated:
         console.print("[bold yellow]Simulated data.[/] Nothing here says anything about patients.")
-    console.print(leaderboard_table(study))
+    console.print(leaderboard_table(study, console.width))
     for sentence in view.comparison.verdict:
         console.print(Text(sentence))
     console.print(Text(f"report: {report}", style="bold"))
 
 
-def leaderboard_table(study: Study) -> Table:
-    """The comparison as a terminal table."""
+def leaderboard_table(study: Study, width: int) -> Table:
+    """The comparison as a terminal table; costs are left out where there is no room."""
     found = study.view().comparison
     arrow = "higher is better" if found.maximise else "lower is better"
-    table = Table(title=f"{found.target}: {found.metric} ({arrow})", title_justify="left")
-    table.add_column("arm", overflow="fold")
-    for name in (
-        "validation",
-        "test [95 % interval]",
-        f"vs {found.reference or 'single'}",
-        "train s",
-        "parameters",
-    ):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=f"{found.target} by {found.metric} ({arrow})",
+        title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False,
+    )  # fmt: skip
+    wide = width >= WIDE
+    table.add_column("arm", no_wrap=True, overflow="ellipsis")
+    costs = ("train s", "parameters") if wide else ()
+    gain = f"gain over {found.reference or 'single modality'}"
+    for name in ("valid.", "test [95 % interval]", gain, *costs):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in found.standings:
-        gain = line.difference
-        table.add_row(
+        more = line.difference
+        cells: list[str | Text] = [
             Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
             f"{line.validation:.3f}",
             f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
             "reference"
-            if gain is None
-            else f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+            if more is None
+            else f"{more.value:+.3f} [{more.low:+.3f}, {more.high:+.3f}]",
             f"{line.costs.train_seconds:.1f}",
             f"{line.costs.parameters:,}",
-        )
+        ]
+        table.add_row(*(cells if wide else cells[:4]))
     return table
+
+
+def _gain(found: Interval) -> str:
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

@@ -127,7 +127,11 @@ def _write(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Tensor])
         old.unlink()
     # clone: safetensors refuses tensors that share memory, and the model goes on being used
     save_file(
-        {n: t.detach().cpu().clone() for n, t in arrays.items()}, folder / "arrays.safetensors"
+        {
+            n: t.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for n, t in arrays.items()
+        },
+        folder / "arrays.safetensors",
     )
     (folder / "bundle.json").write_text(json.dumps(about, indent=1))
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from mmauto.views import Block, Code, Figure, Table, Text
 
+LONG = 40
+
 
 def render_block(block: Block, name: str) -> str:
     """One block; ``name`` is unique on the page."""
@@ -33,15 +35,15 @@ def render_table(table: Table) -> str:
     lines = []
     for row in table.rows:
         cells = "".join(
-            f"<td{_number(right)}{_sort_key(cell)}>{escape(shown(cell))}</td>"
+            f"<td{_kind(cell, right)}{_sort_key(cell)}>{escape(shown(cell))}</td>"
             for cell, right in zip(row, numeric, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")
-    caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    caption = f'<p class="note">{escape(table.caption)}</p>' if table.caption else ""
     kind = ' class="sortable"' if table.sortable else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table{kind}>{caption}'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table{kind}>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{caption}"
     )
 
 
@@ -82,14 +84,17 @@ def _plain(value: Any) -> Any:
 
 
 def shown(cell: str | int | float | None) -> str:
-    """A cell as text: three decimals for floats, thousands for whole numbers."""
+    """A cell as text: as many decimals as a float's size deserves, thousands for whole numbers."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, int):
         return f"{cell:,}"
-    return f"{cell:.3f}" if isinstance(cell, float) else cell
+    if isinstance(cell, float):
+        size = abs(cell)
+        return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 100 else f"{cell:,.0f}"
+    return cell
 
 
 def _numeric(cells: Sequence[object]) -> bool:
@@ -99,6 +104,11 @@ def _numeric(cells: Sequence[object]) -> bool:
 
 def _number(right: bool) -> str:
     return ' class="number"' if right else ""
+
+
+def _kind(cell: object, right: bool) -> str:
+    # sentences wrap; names, numbers and intervals do not
+    return ' class="wrap"' if isinstance(cell, str) and len(cell) > LONG else _number(right)
 
 
 def _head(title: str, sortable: bool) -> str:

@@ -17,6 +17,11 @@
     }
     result.xaxis = { ...axis, ...result.xaxis };
     result.yaxis = { ...axis, ...result.yaxis };
+    for (const key of Object.keys(result)) {
+      if (/^[xy]axis\d*$/.test(key) && result[key].title) {
+        result[key].title = { standoff: 8, ...result[key].title, font: { size: narrow ? 11 : 13, color: colour("--soft") } };
+      }
+    }
     for (const shape of result.shapes || []) {
       if (shape.line && shape.line.color === "text") shape.line.color = colour("--soft");
     }

@@ -65,8 +65,7 @@ def _matrix(
                     for row in zip(share, counts, strict=True)
                 ],
                 "texttemplate": "%{text}",
-                "colorscale": "Blues",
-                "reversescale": False,
+                "colorscale": [[0, "rgba(0,114,178,0.04)"], [1, "rgba(0,114,178,0.75)"]],
                 "xgap": 2,
                 "ygap": 2,
                 "showscale": False,

@@ -41,7 +41,6 @@ class Importance(Section):
                         "y": list(reversed(names)),
                         "z": cells,
                         "zmin": 0,
-                        "zmax": 1,
                         "colorscale": "Cividis",
                         "xgap": 2,
                         "ygap": 2,

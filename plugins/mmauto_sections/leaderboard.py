@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmauto.plugin import Block, Interval, Section, Standing, StudyView, Table, Text
-from mmauto_sections.colours import KINDS, metric_label
+from mmauto_sections.colours import metric_label
 
 
 class Leaderboard(Section):
@@ -27,9 +27,10 @@ class Leaderboard(Section):
         return [
             Table(
                 (
-                    "arm", "kind", "validation", "test", "test 95 % interval",
-                    f"gain over {reference}", "gain 95 % interval", "train s", "parameters",
-                    "latency 1, ms", "latency 64, ms", "memory, MB", "trials", "failed",
+                    "arm", "kind", "validation", "test", "95 % interval",
+                    f"gain over {reference}", "95 % interval of the gain", "train, s",
+                    "parameters", "latency of 1, ms", "of 64, ms", "memory, MB", "trials",
+                    "failed",
                 ),
                 [_row(line, found.winner) for line in found.standings],
                 f"{metric_label(study)} for {found.target}, {better} is better; means over seeds. "
@@ -46,9 +47,7 @@ def _row(line: Standing, winner: str | None) -> list[str | int | float | None]:
     costs = line.costs
     return [
         f"{line.arm.name} ★" if line.arm.name == winner else line.arm.name,
-        f"{KINDS[line.arm.kind]}, {line.arm.stage}"
-        if line.arm.kind == "fusion"
-        else KINDS[line.arm.kind],
+        line.arm.stage,
         line.validation,
         line.test.value,
         _interval(line.test),

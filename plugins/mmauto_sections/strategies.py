@@ -57,12 +57,12 @@ class Strategies(Section):
             Figure(
                 _dots(gains),
                 {
-                    "xaxis": {"title": {"text": f"gain in {label} over {found.reference}"}},
+                    "xaxis": {"title": {"text": f"gain over {found.reference}"}},
                     "yaxis": _arms([line for line, _ in gains]),
                     "shapes": [_line(0.0, "solid")],
                 },
-                f"Paired gain over {found.reference}, the single modality that was best on "
-                "validation. A bar that crosses the line means that this data cannot tell the two "
+                f"Paired gain in {label} over {found.reference}, the single modality that was best "
+                "on validation. A bar that crosses the line means that this data cannot tell the two "
                 "apart; the bars are not corrected for comparing several arms.",
                 "; ".join(f"{line.arm.name} {gain.value:+.3f}" for line, gain in gains),
                 height,
