@@ -15,17 +15,17 @@ from mmauto.engine.metrics import METRICS
 from mmauto.engine.process import ProcessExecutor
 from mmauto.errors import ConfigError, StoreError
 from mmauto.registry import Registry, load_registry
-from mmauto.search.arms import Arm, make_arms
-from mmauto.search.confirm import Confirmation
-from mmauto.search.crew import Crew, default_workers
-from mmauto.search.importance import importances
-from mmauto.search.mirror import mirror
-from mmauto.search.prepare import Prepared, find_device, prepare
-from mmauto.search.record import command, environment, write_study_toml
-from mmauto.search.run import SEARCH_SHARE, Clock, Search
-from mmauto.search.watch import Watcher
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
+from mmauto.tuning.arms import Arm, make_arms
+from mmauto.tuning.confirm import Confirmation
+from mmauto.tuning.crew import Crew, default_workers
+from mmauto.tuning.importance import importances
+from mmauto.tuning.mirror import mirror
+from mmauto.tuning.prepare import Prepared, find_device, prepare
+from mmauto.tuning.record import command, environment, write_study_toml
+from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
+from mmauto.tuning.watch import Watcher
 from mmauto.views import ConfirmationView, StudyView, TrialView
 
 if TYPE_CHECKING:

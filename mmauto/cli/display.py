@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from mmauto.search.watch import Watcher
+from mmauto.tuning.watch import Watcher
 from mmauto.views import ArmView, Interval, TrialView
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
-from mmauto.search.arms import Arm
-from mmauto.search.crew import Crew
-from mmauto.search.sampler import derived
-from mmauto.search.watch import Watcher
 from mmauto.store.study import NewTrial, StudyStore
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.crew import Crew
+from mmauto.tuning.sampler import derived
+from mmauto.tuning.watch import Watcher
 from mmauto.views import TrialView
 
 

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from mmauto.search.arms import Arm
-from mmauto.search.pruning import ETA, Halving, OptunaPruner, Pruner
 from mmauto.space import Float
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.pruning import ETA, Halving, OptunaPruner, Pruner
 from mmauto.views import ArmView, TrialView
 
 

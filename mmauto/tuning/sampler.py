@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmauto.search.arms import Arm
 from mmauto.space import Choice, Dimension, Float, Value, defaults
+from mmauto.tuning.arms import Arm
 from mmauto.views import TrialView
 
 if TYPE_CHECKING:

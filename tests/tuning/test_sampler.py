@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mmauto.search.arms import Arm
-from mmauto.search.sampler import START_UP, ask, freeze, start_up
 from mmauto.space import Choice, Float, Int, defaults
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.sampler import START_UP, ask, freeze, start_up
 from mmauto.views import ArmView, TrialView
 
 SPACE = {

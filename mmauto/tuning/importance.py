@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from mmauto.search.arms import Arm
-from mmauto.search.sampler import rebuild
 from mmauto.space import Choice
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.sampler import rebuild
 from mmauto.views import TrialView
 
 LEAST = 8

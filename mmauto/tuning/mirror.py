@@ -9,9 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from mmauto.search.arms import Arm
-from mmauto.search.sampler import freeze
 from mmauto.store.study import StudyStore
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.sampler import freeze
 
 
 def mirror(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmauto.search.arms import Arm
-from mmauto.search.sampler import distributions, rebuild
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.sampler import distributions, rebuild
 from mmauto.views import TrialView
 
 ETA = 3

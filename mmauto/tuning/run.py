@@ -10,12 +10,12 @@ from functools import partial
 
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
-from mmauto.search.arms import Arm
-from mmauto.search.crew import Crew
-from mmauto.search.pruning import Halving, OptunaPruner, Pruner
-from mmauto.search.sampler import ask
-from mmauto.search.watch import Watcher
 from mmauto.store.study import NewTrial, StudyStore
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.crew import Crew
+from mmauto.tuning.pruning import Halving, OptunaPruner, Pruner
+from mmauto.tuning.sampler import ask
+from mmauto.tuning.watch import Watcher
 from mmauto.views import TrialView
 
 PARK_AFTER = 5
@@ -77,13 +77,14 @@ class Search:
                     self.watcher.ended(trial)
         size = self.config.generation
         for generation in range(math.ceil(self.config.trials / size)):
-            if self.clock.over:
+            if generation and self.clock.over:
                 self.watcher.note("the time for the search is over; confirmation follows")
                 return
             self.crew.each(self.arms, partial(self._generation, generation))
 
     def _generation(self, generation: int, arm: Arm, runner: Runner) -> None:
-        if arm.name in self.parked or self.clock.over:
+        # the first generation runs whatever the time: an arm without a result cannot be compared
+        if arm.name in self.parked or (generation and self.clock.over):
             return
         first = generation * self.config.generation
         numbers = range(first, min(first + self.config.generation, self.total(arm)))
