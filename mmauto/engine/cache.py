@@ -69,8 +69,9 @@ class ArrayCache:
             with FileLock(f"{place}.lock"):
                 if not place.exists():  # another process may have built it while this one waited
                     self._write(place, key, compute())
+        # copy-on-write: torch takes the map as it is, workers share its pages
         return {
-            file.stem: np.load(file, mmap_mode="r", allow_pickle=False)
+            file.stem: np.load(file, mmap_mode="c", allow_pickle=False)
             for file in sorted(place.glob("*.npy"))
         }
 

@@ -98,17 +98,13 @@ class Features:
         kept = self.cache.get(
             self._key(key, encoder, state, params, frozen), tokens if frozen else prepared
         )
-        arrays = {name: self._place(array) for name, array in kept.items()}
+        arrays = {name: torch.from_numpy(array).to(self.device) for name, array in kept.items()}
         spec = encoder.features(state, params)
         present = torch.from_numpy(column.present).to(self.device)
         mean = scale = None
         if frozen:
             mean, scale = self._statistics(arrays, present)
         return Inputs(column, encoder, params, state, arrays, present, spec, frozen, mean, scale)
-
-    def _place(self, array: np.ndarray) -> Tensor:
-        # a read-only memory map would make torch warn about writes that never come
-        return torch.from_numpy(np.array(array)).to(self.device)
 
     def _key(
         self, key: str, encoder: Encoder, state: State, params: Params, frozen: bool

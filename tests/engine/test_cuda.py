@@ -1,0 +1,52 @@
+"""What needs a CUDA device; skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mmauto.engine.executor import Executor
+from mmauto.engine.features import precision
+from mmauto.engine.jobs import Setup, TrialJob
+from mmauto.engine.metrics import score
+from mmauto.registry import Registry
+
+pytestmark = pytest.mark.gpu
+
+
+def go_on(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+    return dict.fromkeys(values, True)
+
+
+@pytest.mark.parametrize("encoder", ["toy_frozen", "toy_trained"])
+def test_a_candidate_learns_on_the_device(
+    make_job: Callable[..., TrialJob], setup: Setup, registry: Registry, encoder: str
+) -> None:
+    there = replace(setup, device="cuda")
+    job = make_job(encoder=encoder, epochs=25, patience=25, score_test=True, measure=True)
+    (outcome,) = Executor(there, registry).run_pack([job], go_on)
+    assert outcome.failure is None
+    truth = setup.targets["y"][setup.splits.test]
+    assert score("accuracy", setup.specs["y"], truth, outcome.test["y"]) > 0.7
+    assert 0 < outcome.costs.peak_memory < 2**33
+    assert outcome.costs.latency_64 > 0
+
+
+def test_a_result_does_not_depend_on_the_jobs_beside_it(
+    make_job: Callable[..., TrialJob], setup: Setup, registry: Registry
+) -> None:
+    there = replace(setup, device="cuda")
+    alone = Executor(there, registry).run_pack([make_job(0)], go_on)[0]
+    packed = Executor(there, registry).run_pack([make_job(1, seed=7), make_job(0)], go_on)[1]
+    np.testing.assert_allclose(alone.valid["y"], packed.valid["y"], atol=5e-2)
+
+
+def test_bf16_is_used_where_the_device_has_it() -> None:
+    with precision(torch.device("cuda")):
+        product = torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")
+    wanted = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    assert product.dtype == wanted
