@@ -6,25 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from mmauto.contracts import (
     API_VERSION,
-    Batch,
-    Column,
     Control,
     Encoder,
-    FeatureSpec,
     Fusion,
-    FusionResult,
-    HeadFactory,
     Regulariser,
     Section,
     State,
-    TargetSpec,
     Task,
-    TaskView,
-    Tokens,
 )
 from mmauto.errors import DataError, MmautoError, PluginError
 from mmauto.hookspecs import hookimpl
 from mmauto.space import Choice, Float, Int, Params, Space
+from mmauto.values import (
+    Batch,
+    Column,
+    FeatureSpec,
+    FusionResult,
+    HeadFactory,
+    TargetSpec,
+    TaskView,
+    Tokens,
+)
 from mmauto.views import (
     ArmView,
     Block,

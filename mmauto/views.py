@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from mmauto.contracts import TaskView
 from mmauto.space import Params
+from mmauto.values import TaskView
 
 if TYPE_CHECKING:
     import numpy as np

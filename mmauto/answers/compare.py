@@ -11,8 +11,8 @@ import numpy as np
 
 from mmauto.answers.statistics import bootstrap_interval, paired_difference
 from mmauto.answers.verdict import verdict
-from mmauto.contracts import TaskView
 from mmauto.engine.metrics import METRICS, score_all
+from mmauto.values import TaskView
 from mmauto.views import (
     ArmView,
     Comparison,

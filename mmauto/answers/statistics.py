@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmauto.contracts import TargetSpec
 from mmauto.engine.metrics import METRICS, decide, observed, score
+from mmauto.values import TargetSpec
 from mmauto.views import Interval
 
 LEVEL = 0.95

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mmauto.contracts import TaskView
 from mmauto.engine.metrics import METRICS
+from mmauto.values import TaskView
 from mmauto.views import Comparison, Interval, Standing
 
 FEW_ROWS = 100

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmauto.contracts import Column, Kind
+from mmauto.values import Column, Kind
 
 
 @dataclass(frozen=True)

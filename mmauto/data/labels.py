@@ -15,10 +15,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mmauto.contracts import Kind
 from mmauto.data.cells import WHOLE, Cell, numbers, stripped, words
 from mmauto.data.dataset import TargetColumn
 from mmauto.errors import DataError
+from mmauto.values import Kind
 
 MOST_WHOLE_CLASSES = 20
 ROWS_A_WHOLE_CLASS = 5

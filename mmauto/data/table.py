@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmauto.contracts import Column
 from mmauto.data.cells import numbers, stripped, words
 from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.dataset import Dataset, TargetColumn
@@ -17,6 +16,7 @@ from mmauto.data.formats import RawTable, open_table
 from mmauto.data.images import image_column
 from mmauto.data.labels import observed, read_target
 from mmauto.errors import DataError, unknown
+from mmauto.values import Column
 
 SPLITS = {
     "train": "train",

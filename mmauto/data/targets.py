@@ -6,11 +6,11 @@ from collections import Counter
 
 import numpy as np
 
-from mmauto.contracts import TargetSpec
 from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.labels import observed, sorted_classes
 from mmauto.data.splits import Splits
 from mmauto.errors import DataError
+from mmauto.values import TargetSpec
 
 
 def encode_targets(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import FeatureSpec, HeadFactory, TargetSpec, Tokens
+from mmauto.values import FeatureSpec, HeadFactory, TargetSpec, Tokens
 
 
 class Adapter(nn.Module):

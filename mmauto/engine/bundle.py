@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from mmauto.contracts import Column, State, TargetSpec
+from mmauto.contracts import State
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import FittedControl, as_rows
 from mmauto.engine.features import Inputs, precision
@@ -27,6 +27,7 @@ from mmauto.engine.losses import TaskLoss, predictions
 from mmauto.engine.model import MultimodalModel
 from mmauto.errors import DataError
 from mmauto.registry import Registry
+from mmauto.values import Column, TargetSpec
 from mmauto.version import __version__
 from mmauto.views import Predictions
 

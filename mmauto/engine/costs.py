@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import Tokens
 from mmauto.engine.features import Inputs, precision
 from mmauto.engine.model import MultimodalModel, count
+from mmauto.values import Tokens
 
 SIZES = (1, 64)
 REPEATS = 15

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import Column, Encoder, FeatureSpec, State
+from mmauto.contracts import Encoder, State
 from mmauto.engine.cache import ArrayCache, digest
 from mmauto.engine.jobs import Setup
 from mmauto.registry import Registry
 from mmauto.space import Params
+from mmauto.values import Column, FeatureSpec
 
 ENCODE_BATCH = 128
 

@@ -8,10 +8,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from mmauto.contracts import TargetSpec
 from mmauto.data.dataset import Dataset
 from mmauto.data.splits import Splits
 from mmauto.space import Params, unscoped
+from mmauto.values import TargetSpec
 from mmauto.views import Costs, Failure, Predictions
 
 Report: TypeAlias = Callable[[int, Mapping[int, float]], Mapping[int, bool]]

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmauto.contracts import Batch, TargetSpec
 from mmauto.engine.jobs import Setup
+from mmauto.values import Batch, TargetSpec
 
 
 class TaskLoss(nn.Module):

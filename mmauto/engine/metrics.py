@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from mmauto.contracts import Kind, TargetSpec
 from mmauto.errors import ConfigError, unknown
+from mmauto.values import Kind, TargetSpec
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import FusionResult, TargetSpec, Tokens
 from mmauto.engine.adapters import LinearHeads, adapt
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate
 from mmauto.errors import PluginError
 from mmauto.registry import Registry
 from mmauto.space import unscoped
+from mmauto.values import FusionResult, TargetSpec, Tokens
 
 Arrays = Mapping[str, Mapping[str, Tensor]]
 

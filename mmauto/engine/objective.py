@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import Batch, FusionResult
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel
+from mmauto.values import Batch, FusionResult
 
 
 def optional(module: nn.Module, method: str) -> Callable[..., Any] | None:

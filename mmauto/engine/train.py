@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmauto.contracts import Batch
 from mmauto.engine.features import Inputs, precision
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
@@ -25,6 +24,7 @@ from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel
 from mmauto.engine.objective import augmented, objective, optional
 from mmauto.engine.optimise import make_optimiser, make_schedule
+from mmauto.values import Batch
 
 EVALUATION_BATCH = 512
 CLIP = 1.0

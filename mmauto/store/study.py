@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import Connection, Engine, Row, Update, insert, select, update
 
-from mmauto.contracts import TargetSpec, TaskView
 from mmauto.space import Params
 from mmauto.store.database import connect, sqlite_url
 from mmauto.store.files import PREDICTIONS, TRUTH, load_arrays, save_arrays, under
 from mmauto.store.schema import arms, epochs, studies, trials
 from mmauto.store.writer import Writer
+from mmauto.values import TargetSpec, TaskView
 from mmauto.views import ArmView, ConfirmationView, Costs, Failure, Predictions, TrialView
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from mmauto.contracts import Control, State, TargetSpec
+from mmauto.contracts import Control, State
 from mmauto.space import Params, corners
 from mmauto.testing.compare import difference, finite, flat, snapshot
 from mmauto.testing.fakes import (
@@ -17,6 +17,7 @@ from mmauto.testing.fakes import (
     target_arrays,
     task_view,
 )
+from mmauto.values import TargetSpec
 from mmauto.views import Predictions
 
 ROWS = 40

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmauto.contracts import Column, Encoder, State, Tokens
+from mmauto.contracts import Encoder, State
 from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
 from mmauto.testing.fakes import LIMIT, column, default_params, expect, task_view
+from mmauto.values import Column, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

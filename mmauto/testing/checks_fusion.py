@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mmauto.contracts import Batch, FeatureSpec, Fusion, FusionResult, TargetSpec, Tokens
+from mmauto.contracts import Fusion
 from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, flat, snapshot
@@ -22,6 +22,7 @@ from mmauto.testing.fakes import (
     task_view,
     tokens,
 )
+from mmauto.values import Batch, FeatureSpec, FusionResult, TargetSpec, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmauto.contracts import Batch, FusionResult, Regulariser, Tokens
+from mmauto.contracts import Regulariser
 from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
@@ -21,6 +21,7 @@ from mmauto.testing.fakes import (
     task_view,
     tokens,
 )
+from mmauto.values import Batch, FusionResult, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

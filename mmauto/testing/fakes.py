@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmauto.contracts import Batch, Column, Component, FeatureSpec, TargetSpec, TaskView, Tokens
+from mmauto.contracts import Component
 from mmauto.data.columns import ImageArrays, TabularValues, Texts
 from mmauto.errors import PluginError
 from mmauto.space import Params, defaults
+from mmauto.values import Batch, Column, FeatureSpec, TargetSpec, TaskView, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mmauto.contracts import TargetSpec, TaskView
+from mmauto.values import TargetSpec, TaskView
 from mmauto.views import (
     ArmKind,
     ArmView,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mmauto.config import StudyConfig, dimension
-from mmauto.contracts import Encoder, TaskView
+from mmauto.contracts import Encoder
 from mmauto.engine.jobs import Candidate
 from mmauto.engine.train_space import ADAPTER_SPACE, TRAIN_LIMITS, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
+from mmauto.values import TaskView
 from mmauto.views import ArmView
 
 SINGLE = "concat_mlp"

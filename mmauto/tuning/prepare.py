@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mmauto.config import StudyConfig
-from mmauto.contracts import TargetSpec, TaskView
 from mmauto.data.checks import check_dataset
 from mmauto.data.dataset import Dataset
 from mmauto.data.splits import Splits, fingerprint, make_splits
@@ -20,6 +19,7 @@ from mmauto.engine.jobs import Setup
 from mmauto.engine.metrics import default_metric, resolve_metric, score
 from mmauto.errors import ConfigError
 from mmauto.registry import Registry
+from mmauto.values import TargetSpec, TaskView
 from mmauto.views import Predictions
 
 

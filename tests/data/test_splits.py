@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mmauto.contracts import Kind
 from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.splits import Splits, fingerprint, make_splits
 from mmauto.errors import ConfigError, DataError
+from mmauto.values import Kind
 
 SHARES = np.array([0.7, 0.15, 0.15])
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmauto.contracts import TargetSpec
 from mmauto.data.columns import Texts
 from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.splits import Splits
 from mmauto.data.targets import encode_targets
 from mmauto.errors import DataError
+from mmauto.values import TargetSpec
 
 NAN = np.nan
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmauto.contracts import TargetSpec
 from mmauto.data.columns import TabularValues
 from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.splits import Splits
 from mmauto.engine.jobs import Candidate, Setup, TrialJob
 from mmauto.registry import Registry, load_registry
+from mmauto.values import TargetSpec
 
 
 @pytest.fixture

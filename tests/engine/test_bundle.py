@@ -48,8 +48,8 @@ def test_a_loaded_control_predicts_the_same(
     setup: Setup, registry: Registry, make_job: Make, tmp_path: Path, component: str
 ) -> None:
     control = registry.control(component)
-    from mmauto.contracts import TaskView
     from mmauto.space import defaults
+    from mmauto.values import TaskView
 
     task = TaskView("toy", {"left": "tabular", "right": "tabular"}, setup.specs, "y", "accuracy")
     own = {f"control/{name}": value for name, value in defaults(control.space(task)).items()}

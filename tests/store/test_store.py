@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import sqlalchemy
 
-from mmauto.contracts import TargetSpec, TaskView
 from mmauto.engine.jobs import Outcome
 from mmauto.errors import StoreError
 from mmauto.store import schema
@@ -18,6 +17,7 @@ from mmauto.store.database import connect, sqlite_url
 from mmauto.store.files import load_arrays, save_arrays, save_truth
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.store.writer import Writer
+from mmauto.values import TargetSpec, TaskView
 from mmauto.views import ArmView, Costs, Failure
 
 TASK = TaskView(
