@@ -18,6 +18,9 @@ PRUNERS = ("halving", "median", "hyperband", "none")
 PRESETS = ("default", "thorough")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+MOST_SEED = 2**32 - 1
+"""NumPy and scikit-learn take no larger one."""
+
 NOT_IDENTITY = frozenset({"name", "out", "time", "trial_timeout", "workers"})
 """Settings that may differ when a study continues: they do not change what a trial means."""
 
@@ -180,6 +183,8 @@ def dimension(where: str, given: Any) -> Dimension:
             rest = dict(given)
             low, high = rest.pop("low"), rest.pop("high")
             log = bool(rest.pop("log", False))
+            if log and not low > 0:
+                raise ValueError("a log scale begins above 0")
             whole = isinstance(low, int) and isinstance(high, int)
             middle = (low * high) ** 0.5 if log else (low + high) / 2
             default = rest.pop("default", round(middle) if whole else middle)
@@ -234,9 +239,11 @@ def _check(config: StudyConfig, source: str) -> None:
             raise ConfigError(
                 f"{where(key)} must be at least {least}, it is {getattr(config, key)}"
             )
+    if config.seed > MOST_SEED:
+        raise ConfigError(f"{where('seed')} must be at most {MOST_SEED}, it is {config.seed}")
     for key in ("time", "trial_timeout"):
         value = getattr(config, key)
-        if value is not None and not value > 0:
+        if value is not None and not 0 < value < float("inf"):
             raise ConfigError(f"{where(key)} must be a positive number of seconds, it is {value:g}")
     for key, options in (
         ("sampler", SAMPLERS), ("pruner", PRUNERS), ("preset", PRESETS),

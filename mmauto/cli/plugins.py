@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mmauto.registry import Registry, load_registry
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.text import Text
+
+OWN = "mmauto"
+"""The distribution that needs no naming: its components come with the program."""
 
 
 @click.command("plugins")
@@ -29,20 +37,10 @@ def command(kind: str | None, as_json: bool) -> None:
         click.echo(json.dumps({"components": rows, "failures": failures}, indent=1))
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for title in ("kind", "name", "stage or modality", "summary", "from"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        missing = f" [needs: {row['missing']}]" if row["missing"] else ""
-        table.add_row(
-            row["kind"], row["name"], row["role"], Text(row["summary"] + missing),
-            f"{row['distribution']} {row['version']}",
-        )  # fmt: skip
-    console.print(table)
+    console.print(listing(rows))
     for failure in failures:
         console.print(
             Text(f"not loaded: {failure['plugin']} {failure['version']}: {failure['error']}", "red")
@@ -61,3 +59,35 @@ def component_rows(registry: Registry) -> list[dict[str, Any]]:
         for found in registry.entries.values()
         for entry in found.values()
     ]  # fmt: skip
+
+
+def listing(rows: Sequence[dict[str, Any]]) -> RenderableType:
+    """The components under a heading for each kind; summaries fold, names never do."""
+    from rich.table import Table
+    from rich.text import Text
+
+    # one grid, so that columns stand under each other across kinds
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    for column in ("name", "role"):
+        grid.add_column(column, no_wrap=True)
+    grid.add_column("summary", overflow="fold")
+    kind = ""
+    for row in rows:
+        if row["kind"] != kind:
+            if kind:
+                grid.add_row()
+            kind = row["kind"]
+            grid.add_row(Text(kind, "bold"))
+        grid.add_row(Text(f"  {row['name']}"), Text(row["role"], "cyan"), _summary(row))
+    return grid
+
+
+def _summary(row: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    text = Text(row["summary"])
+    if row["distribution"] != OWN:
+        text.append(f" ({row['distribution']} {row['version']})", "dim")
+    if row["missing"]:
+        text.append(f"\nneeds: {row['missing']}", "yellow")
+    return text

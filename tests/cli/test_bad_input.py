@@ -96,13 +96,16 @@ def one_sentence(printed: str) -> str:
         ([*TABLE, "--trials", "0"], "--trials must be at least 1, it is 0"),
         ([*TABLE, "--trials", "-5"], "--trials must be at least 1, it is -5"),
         ([*TABLE, "--time", "-10m"], "--time must be a positive number of seconds, it is -600"),
+        ([*TABLE, "--time", "9" * 400], "--time must be a positive number of seconds, it is inf"),
+        ([*TABLE, "--seed", "-1"], "--seed must be at least 0, it is -1"),
+        ([*TABLE, "--seed", "4294967296"], "--seed must be at most 4294967295, it is 4294967296"),
         ([*TABLE, "--epochs", "0"], "--epochs must be at least 1, it is 0"),
         ([*TABLE, "--workers", "-1"], "--workers must be at least 0, it is -1"),
         ([*TABLE, "--name", "../x"], "--name must be letters, digits, '.', '_' or '-'"),
         ([*TABLE, "--device", "gpu"], "--device must be auto, cpu, cuda or cuda:N, it is 'gpu'"),
         ([*TABLE, "--device", "cuda:99"], "--device cuda:99 was asked for and torch sees"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )
 def test_flags_and_tables(fails: Fails, flags: list[str], message: str) -> None:
     assert message in one_sentence(fails("search", *flags))
@@ -126,7 +129,7 @@ def test_flags_and_tables(fails: Fails, flags: list[str], message: str) -> None:
             "every modality needs an encoder, 'text' (text) is left without one",
         ),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )
 def test_component_names(fails: Fails, flags: list[str], message: str) -> None:
     assert message in one_sentence(fails("search", *TABLE, *flags))
@@ -143,7 +146,7 @@ def test_component_names(fails: Fails, flags: list[str], message: str) -> None:
         (["--trials", "many"], "'many' is not a valid integer"),
         (["--trails", "3"], "No such option '--trails'"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
 )
 def test_flags_that_click_refuses(fails: Fails, flags: list[str], message: str) -> None:
     assert message in fails("search", *TABLE, *flags)
@@ -210,6 +213,7 @@ def test_a_study_file_that_is_not_there(fails: Fails) -> None:
         ("space = 3", "study.toml: space must be a table, it is 3"),
         ("[space]\n'train/lr' = {low = 1}", "study.toml: space.train/lr must be a value, a list"),
         ("[space]\n'train/lr' = []", "study.toml: space.train/lr must be a value, a list"),
+        ("[space]\n'train/lr' = {low = -1, high = 1, log = true}", "a log scale begins above 0"),
         ("[space]\n'train/rate' = 0.1", "unknown parameter 'train/rate' (from space)"),
         ("[space]\n'train/lr' = -0.1", "space.train/lr must lie in "),
     ],
