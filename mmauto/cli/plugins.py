@@ -89,5 +89,5 @@ def _summary(row: dict[str, Any]) -> Text:
     if row["distribution"] != OWN:
         text.append(f" ({row['distribution']} {row['version']})", "dim")
     if row["missing"]:
-        text.append(f"\nneeds: {row['missing']}", "yellow")
+        text.append(f"\nnot usable yet: {row['missing']}", "yellow")
     return text

@@ -27,7 +27,9 @@ def render_block(block: Block, name: str) -> str:
 
 def render_table(table: Table) -> str:
     """A table that scrolls sideways by itself, so that a narrow page does not."""
-    numeric = [_numeric([row[place] for row in table.rows]) for place in range(len(table.columns))]
+    columns = [[row[place] for row in table.rows] for place in range(len(table.columns))]
+    numeric = [_numeric(cells) for cells in columns]
+    digits = [_digits(cells) for cells in columns]
     heads = "".join(
         f'<th scope="col"{_number(right)}>{_head(title, table.sortable)}</th>'
         for title, right in zip(table.columns, numeric, strict=True)
@@ -35,8 +37,8 @@ def render_table(table: Table) -> str:
     lines = []
     for row in table.rows:
         cells = "".join(
-            f"<td{_kind(cell, right)}{_sort_key(cell)}>{escape(shown(cell))}</td>"
-            for cell, right in zip(row, numeric, strict=True)
+            f"<td{_kind(cell, right)}{_sort_key(cell)}>{escape(shown(cell, places))}</td>"
+            for cell, right, places in zip(row, numeric, digits, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")
     caption = f'<p class="note">{escape(table.caption)}</p>' if table.caption else ""
@@ -51,9 +53,9 @@ def render_figure(figure: Figure, name: str) -> str:
     """A placeholder and its data as JSON, which the page's script draws."""
     body = {"data": list(figure.data), "layout": dict(figure.layout)}
     return (
-        f'<figure><div class="plot" id="{name}" role="img" aria-label="{escape(figure.alt)}" '
+        f'<figure><div class="plot" id="{escape(name)}" role="img" aria-label="{escape(figure.alt)}" '
         f'style="height:{int(figure.height)}px"></div>'
-        f'<script type="application/json" data-for="{name}">{safe_json(body)}</script>'
+        f'<script type="application/json" data-for="{escape(name)}">{safe_json(body)}</script>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 
@@ -83,8 +85,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def shown(cell: str | int | float | None) -> str:
-    """A cell as text: as many decimals as a float's size deserves, thousands for whole numbers."""
+def shown(cell: str | int | float | None, digits: int = 3) -> str:
+    """A cell as text: a float with ``digits`` decimals, thousands marked, a dash for nothing."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "–"
     if isinstance(cell, bool):
@@ -92,14 +94,20 @@ def shown(cell: str | int | float | None) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, float):
-        size = abs(cell)
-        return f"{cell:.3f}" if size < 10 else f"{cell:.1f}" if size < 100 else f"{cell:,.0f}"
+        return f"{cell:,.{digits}f}"
     return cell
 
 
 def _numeric(cells: Sequence[object]) -> bool:
     known = [cell for cell in cells if cell is not None]
     return bool(known) and all(isinstance(cell, int | float) for cell in known)
+
+
+def _digits(cells: Sequence[object]) -> int:
+    """Decimals that suit the largest float of a column, the same for each of its cells."""
+    sizes = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
+    largest = max(sizes, default=0.0)
+    return 3 if largest < 10 else 1 if largest < 1000 else 0
 
 
 def _number(right: bool) -> str:
@@ -116,4 +124,5 @@ def _head(title: str, sortable: bool) -> str:
 
 
 def _sort_key(cell: object) -> str:
-    return f' data-sort="{cell!r}"' if isinstance(cell, int | float) else ""
+    known = isinstance(cell, int | float) and not math.isnan(cell)
+    return f' data-sort="{float(cell)!r}"' if known else ""  # type: ignore[arg-type]

@@ -69,17 +69,20 @@
     if (plots.length) draw();
   });
 
-  const key = (cell) => cell.dataset.sort !== undefined ? parseFloat(cell.dataset.sort) : cell.textContent;
+  const number = (cell) => cell.dataset.sort === undefined ? NaN : parseFloat(cell.dataset.sort);
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const rows = [...table.tBodies[0].rows].sort((a, b) => {
-        const [one, two] = [key(a.cells[column]), key(b.cells[column])];
-        const order = typeof one === "number" && typeof two === "number"
-          ? one - two : String(one).localeCompare(String(two));
+      const rows = [...table.tBodies[0].rows];
+      const numeric = rows.some((row) => !isNaN(number(row.cells[column])));
+      rows.sort((a, b) => {
+        const [one, two] = [a.cells[column], b.cells[column]];
+        // a dash is neither small nor large: it stays at the end, whichever way
+        if (numeric && (isNaN(number(one)) || isNaN(number(two)))) return isNaN(number(one)) - isNaN(number(two));
+        const order = numeric ? number(one) - number(two) : one.textContent.localeCompare(two.textContent);
         return down ? -order : order;
       });
       table.tBodies[0].append(...rows);

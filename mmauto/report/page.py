@@ -14,7 +14,7 @@ from mmauto.views import Figure, StudyView
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; font-src data:"
+    "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 """No request leaves the page, whatever a text or a figure contains."""
 
@@ -71,17 +71,21 @@ def _section(section: Section, view: StudyView) -> tuple[str, bool]:
 
 
 def _header(view: StudyView) -> str:
-    created = float(view.environment.get("created", 0.0))
-    day = datetime.datetime.fromtimestamp(created, datetime.UTC).date().isoformat()
+    created = view.environment.get("created")
+    day = f" · <time>{_day(float(created))}</time>" if created else ""
     rows = " · ".join(f"{count:,} {split}" for split, count in view.rows.items())
     badge = '<span class="badge">simulated data</span>' if view.task.simulated else ""
     return (
         f'<header><div><p class="kicker">mmauto study</p><h1>{escape(view.name)} {badge}</h1>'
         f'<p class="facts">task {escape(view.task.name)} · target {escape(view.task.primary)} by '
-        f"{escape(view.task.metric.replace('_', ' '))} · rows: {escape(rows)} · {day}</p></div>"
+        f"{escape(view.task.metric.replace('_', ' '))} · rows: {escape(rows)}{day}</p></div>"
         '<button type="button" id="theme" aria-label="switch between light and dark">'
         "light / dark</button></header>"
     )
+
+
+def _day(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
 
 
 def _footer(view: StudyView) -> str:

@@ -206,20 +206,22 @@ class StudyStore:
 
     def trials(self) -> list[TrialView]:
         """The trials of the search, in the order in which they were asked."""
+        rows = self.rows("search")
         curves, losses = self._history()
         return [
             TrialView(
                 r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
                 curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, _failure(r),
             )
-            for r in self._rows("search")
+            for r in rows
         ]  # fmt: skip
 
     def confirmations(self) -> list[ConfirmationView]:
         """The confirmation runs that have ended."""
+        rows = self.rows("confirm")
         curves, _ = self._history()
         found = []
-        for r in self._rows("confirm"):
+        for r in rows:
             if r.state == "running":
                 continue
             predicted = load_arrays(self.folder / r.predictions) if r.predictions else {}
@@ -246,9 +248,12 @@ class StudyStore:
 
     def unfinished(self, purpose: str) -> list[Row[Any]]:
         """Rows of trials that were asked but never ended: a kill came between."""
-        return [row for row in self._rows(purpose) if row.state == "running"]
+        return [row for row in self.rows(purpose) if row.state == "running"]
 
-    def _rows(self, purpose: str) -> Sequence[Row[Any]]:
+    def rows(self, purpose: str) -> Sequence[Row[Any]]:
+        """Rows of ``mmauto_trials``, those included that this process has yet to write."""
+        if self._writer is not None:
+            self._writer.flush()
         query = (
             select(trials)
             .where((trials.c.study_id == self.id) & (trials.c.purpose == purpose))

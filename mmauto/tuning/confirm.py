@@ -55,7 +55,7 @@ class Confirmation:
         )
 
     def _confirm(self, arm: Arm, best: TrialView, runner: Runner) -> None:
-        known = {row.number: row for row in self.store._rows("confirm") if row.arm == arm.name}
+        known = {row.number: row for row in self.store.rows("confirm") if row.arm == arm.name}
         fresh = [
             NewTrial(
                 arm.name, "confirm", 0, place, derived(self.config.seed, "confirm", str(place)),
@@ -97,7 +97,6 @@ class Confirmation:
 
     def _keep_best_bundle(self, arm: str) -> None:
         """The bundle of the seed that is best on validation becomes ``models/ARM``."""
-        self.store.flush()
         found = [
             view
             for view in self.store.confirmations()

@@ -30,6 +30,11 @@ def styles(study: StudyView) -> dict[str, dict[str, Any]]:
     }
 
 
+def plain(text: str) -> str:
+    """A name for a figure: plotly takes ``<`` and ``&`` in texts for markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def metric_label(study: StudyView) -> str:
     """The metric as people write it."""
     return study.task.metric.replace("_", " ")

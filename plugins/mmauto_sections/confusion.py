@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmauto.plugin import Block, ConfirmationView, Figure, Section, StudyView, TargetSpec, Text
+from mmauto_sections.colours import plain
 
 
 class Confusion(Section):
@@ -50,7 +51,7 @@ def _matrix(
         np.add.at(counts, (truth[known].astype(int), guess[known]), 1)
     counts /= len(runs)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = list(spec.classes)
+    names = [plain(name) for name in spec.classes]
     return Figure(
         [
             {
@@ -65,6 +66,7 @@ def _matrix(
                     for row in zip(share, counts, strict=True)
                 ],
                 "texttemplate": "%{text}",
+                "textfont": {"color": "text"},
                 "colorscale": [[0, "rgba(0,114,178,0.04)"], [1, "rgba(0,114,178,0.75)"]],
                 "xgap": 2,
                 "ygap": 2,
@@ -73,14 +75,17 @@ def _matrix(
             }
         ],
         {
-            "xaxis": {"type": "category", "title": {"text": "predicted"}},
-            "yaxis": {"type": "category", "title": {"text": "true"}, "autorange": "reversed"},
+            "xaxis": {"type": "category", "title": {"text": "predicted"}, "showgrid": False},
+            "yaxis": {
+                "type": "category", "title": {"text": "true"}, "autorange": "reversed",
+                "showgrid": False,
+            },
         },
         f"{study.comparison.winner} on the test rows: share of each true class (a row sums to "
         f"100 %), below it the rows, mean over {len(runs)} seeds.",
-        "; ".join(f"{name} right in {share[place, place]:.0%}" for place, name in enumerate(names)),
+        "; ".join(f"{n} right in {share[i, i]:.0%}" for i, n in enumerate(spec.classes)),
         160 + 60 * size,
-    )
+    )  # fmt: skip
 
 
 def _scatter(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Figure:

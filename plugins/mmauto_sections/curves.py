@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmauto.plugin import Block, Figure, Section, StudyView
-from mmauto_sections.colours import metric_label, styles
+from mmauto_sections.colours import metric_label, plain, styles
 
 
 class Curves(Section):
@@ -33,11 +33,11 @@ class Curves(Section):
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "name": arm.name,
+                    "name": plain(arm.name),
                     "x": list(range(1, longest + 1)),
                     "y": mean,
                     "line": {"color": look[arm.name]["color"], "dash": look[arm.name]["dash"]},
-                    "hovertemplate": f"{arm.name}, epoch %{{x}}: %{{y:.3f}}<extra></extra>",
+                    "hovertemplate": f"{plain(arm.name)}, epoch %{{x}}: %{{y:.3f}}<extra></extra>",
                 }
             )
         if not traces:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from mmauto.plugin import Block, Figure, Section, StudyView, Table, TrialView
-from mmauto_sections.colours import metric_label, styles
+from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text, TrialView
+from mmauto_sections.colours import metric_label, plain, styles
 
 MOST_POINTS = 10_000
 
@@ -23,9 +23,11 @@ class History(Section):
 
     def render(self, study: StudyView) -> Sequence[Block]:
         """A figure and a table of trials by state."""
+        if not study.trials:
+            return []
         scored = [t for t in study.trials if t.value is not None]
         if not scored:
-            return []
+            return [Text("No trial has a result yet."), _states(study)]
         look = styles(study)
         thin = max(1, -(-len(scored) // MOST_POINTS))
         traces = []
@@ -56,7 +58,7 @@ def _arm(
 ) -> list[dict[str, Any]]:
     best = max if study.comparison.maximise else min
     values = [float(trial.value or 0.0) for trial in own]
-    name = own[0].arm
+    name = plain(own[0].arm)
     return [
         {
             "type": "scatter",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmauto.plugin import Block, Figure, Section, StudyView, Text
+from mmauto_sections.colours import plain
 
 MOST = 14
 
@@ -37,18 +38,25 @@ class Importance(Section):
                 [
                     {
                         "type": "heatmap",
-                        "x": [arm.name for arm in arms],
-                        "y": list(reversed(names)),
+                        "x": [plain(arm.name) for arm in arms],
+                        "y": [plain(name) for name in reversed(names)],
                         "z": cells,
                         "zmin": 0,
-                        "colorscale": "Cividis",
+                        "colorscale": [[0, "rgba(0,114,178,0.08)"], [1, "rgba(0,114,178,1)"]],
                         "xgap": 2,
                         "ygap": 2,
-                        "colorbar": {"title": {"text": "share"}, "thickness": 12},
+                        "colorbar": {
+                            "title": {"text": "share", "side": "right"},
+                            "thickness": 12,
+                            "outlinewidth": 0,
+                        },
                         "hovertemplate": "%{x}, %{y}: %{z:.2f}<extra></extra>",
                     }
                 ],
-                {"xaxis": {"type": "category", "tickangle": -40}, "yaxis": {"type": "category"}},
+                {
+                    "xaxis": {"type": "category", "tickangle": -90, "showgrid": False},
+                    "yaxis": {"type": "category", "showgrid": False},
+                },
                 "The share of each parameter in telling an arm's good trials from the rest. With "
                 "few trials this is a hint, not a measurement. An empty cell was not searched."
                 f"{left}",

@@ -37,7 +37,7 @@ class Leaderboard(Section):
                 "The order is that of validation, on which the winner (★) and the reference were "
                 "chosen; test only estimates. A gain is paired and positive when better. Intervals "
                 "resample seeds and rows (whole groups). Training time leaves encoding out; "
-                "latency is for prepared inputs, encoders included; 0 means not applicable.",
+                "latency is for prepared inputs, encoders included; a dash: not applicable.",
                 sortable=True,
             )
         ]  # fmt: skip
@@ -53,11 +53,11 @@ def _row(line: Standing, winner: str | None) -> list[str | int | float | None]:
         _interval(line.test),
         line.difference.value if line.difference else None,
         _interval(line.difference) if line.difference else "reference",
-        round(costs.train_seconds, 2),
-        costs.parameters,
-        round(costs.latency_1, 2),
-        round(costs.latency_64, 1),
-        round(costs.peak_memory / 2**20),
+        costs.train_seconds or None,
+        costs.parameters or None,
+        costs.latency_1 or None,
+        costs.latency_64 or None,
+        round(costs.peak_memory / 2**20) or None,
         line.trials,
         line.failed,
     ]

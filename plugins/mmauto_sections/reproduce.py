@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,19 +19,22 @@ class Reproduce(Section):
     order = 110
 
     def render(self, study: StudyView) -> Sequence[Block]:
-        """Three pieces of text to copy."""
+        """Pieces of text to copy."""
         machine = {k: v for k, v in study.environment.items() if k not in ("versions", "created")}
-        return [
+        if "seconds" in machine:
+            machine["seconds"] = round(machine["seconds"], 1)
+        blocks = [
             Code(study.command, "On the same versions, on a CPU, this gives the same trials:"),
             Code(_lines(study.config), "Configuration, as in study.toml:"),
             Code(_lines(study.environment.get("versions", {})), "Versions:"),
             Code(_lines(machine), "Machine, and seconds spent:"),
         ]
+        return [block for block in blocks if block.text]
 
 
 def _lines(values: Mapping[str, Any]) -> str:
-    return "\n".join(f"{name} = {_shown(value)}" for name, value in values.items())
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else repr(value).replace("'", '"')
+    # JSON writes text, numbers and lists as TOML does
+    return "\n".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False, default=str)}"
+        for name, value in values.items()
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmauto.plugin import Block, Figure, Interval, Section, Standing, StudyView
-from mmauto_sections.colours import HUES, KINDS, SYMBOLS, metric_label
+from mmauto_sections.colours import HUES, KINDS, SYMBOLS, metric_label, plain
 
 KIND_HUES = {"fusion": HUES[0], "single": HUES[1], "control": HUES[7]}
 
@@ -36,7 +36,8 @@ class Strategies(Section):
                 **_ceiling(study),
             },
             "Each dot is the mean over seeds on the test rows, its bar the 95 % interval over "
-            "seeds and rows. The order is that of validation."
+            f"seeds and rows; {'higher' if found.maximise else 'lower'} is better. The order is "
+            "that of validation."
             + (
                 " The dotted line is the ideal observer of all modalities."
                 if "all" in study.ceiling
@@ -57,12 +58,12 @@ class Strategies(Section):
             Figure(
                 _dots(gains),
                 {
-                    "xaxis": {"title": {"text": f"gain over {found.reference}"}},
+                    "xaxis": {"title": {"text": f"gain over {plain(str(found.reference))}"}},
                     "yaxis": _arms([line for line, _ in gains]),
                     "shapes": [_line(0.0, "solid")],
                 },
                 f"Paired gain in {label} over {found.reference}, the single modality that was best "
-                "on validation. A bar that crosses the line means that this data cannot tell the "
+                "on validation; to the right is better. A bar that crosses the line means that this data cannot tell the "
                 "two apart; the bars are not corrected for comparing several arms.",
                 "; ".join(f"{line.arm.name} {gain.value:+.3f}" for line, gain in gains),
                 height,
@@ -81,7 +82,7 @@ def _dots(points: Sequence[tuple[Standing, Interval]]) -> list[dict[str, Any]]:
                     "mode": "markers",
                     "name": KINDS[kind],
                     "x": [found.value for _, found in own],
-                    "y": [line.arm.name for line, _ in own],
+                    "y": [plain(line.arm.name) for line, _ in own],
                     "error_x": {
                         "type": "data",
                         "symmetric": False,
@@ -101,7 +102,7 @@ def _arms(lines: Sequence[Standing]) -> dict[str, Any]:
     return {
         "type": "category",
         "categoryorder": "array",
-        "categoryarray": [line.arm.name for line in lines],
+        "categoryarray": [plain(line.arm.name) for line in lines],
     }
 
 

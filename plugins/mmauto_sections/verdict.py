@@ -19,7 +19,7 @@ class Verdict(Section):
     def render(self, study: StudyView) -> Sequence[Block]:
         """Two leading sentences, then the rest."""
         simulated = (
-            [Text("The data is simulated: nothing here says anything about patients.", "note")]
+            [Text("The data is simulated: nothing here is a finding about the real world.", "note")]
             if study.task.simulated
             else []
         )

@@ -15,6 +15,7 @@ from mmauto.cli.main import main
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 
 TABLE = ["--data", "data.csv", "--target", "label", "--text", "note"]
+STUDY = ["--name", "s", "--encoders", "bag_of_words", "--workers", "1"]
 Fails = Callable[..., str]
 
 
@@ -47,8 +48,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def fails(here: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
-    """Runs a command that must fail before anything trains; the sentence that it printed."""
+def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Runs a command that must fail with exit code 2; what it printed as its error."""
 
     def run(*words: str) -> str:
         with pytest.raises(SystemExit) as stop:
@@ -57,10 +58,41 @@ def fails(here: Path, capsys: pytest.CaptureFixture[str]) -> Fails:
         assert stop.value.code == 2
         assert printed.out == ""
         assert "Traceback" not in printed.err
-        assert not list(here.rglob("study.db"))
         return printed.err
 
     return run
+
+
+@pytest.fixture
+def fails(here: Path, refused: Fails) -> Fails:
+    """Like `refused`, and no study must have been made."""
+
+    def run(*words: str) -> str:
+        printed = refused(*words)
+        assert not list(here.rglob("study.db"))
+        return printed
+
+    return run
+
+
+@pytest.fixture
+def stopped(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Path:
+    """The folder of a study that Ctrl-C stopped at its first trial."""
+
+    class Interrupted(NoExecutor):
+        def use(self, setup: Setup) -> None: ...
+
+        def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(mmauto.study, "ProcessExecutor", Interrupted)
+        main(["search", *TABLE, *STUDY])
+    assert stop.value.code == 130
+    assert "mmauto search --resume s" in capsys.readouterr().err
+    return here / "studies" / "s"
 
 
 def one_sentence(printed: str) -> str:
@@ -190,6 +222,30 @@ def test_a_resumed_study_keeps_its_flags(fails: Fails) -> None:
 def test_a_resumed_study_takes_no_file(fails: Fails) -> None:
     message = one_sentence(fails("search", "study.toml", "--resume", "s"))
     assert "study.toml was given beside it; leave that out" in message
+
+
+def test_a_stored_study_keeps_its_configuration(refused: Fails, stopped: Path) -> None:
+    message = one_sentence(refused("search", *TABLE, *STUDY, "--quiet", "--trials", "3"))
+    assert "differs in: trials: 10 -> 3; use --name for a new study, or --resume s" in message
+
+
+@pytest.mark.parametrize("words", [["search", "--quiet", "--resume"], ["show"], ["report"]])
+def test_a_study_whose_database_is_broken(refused: Fails, stopped: Path, words: list[str]) -> None:
+    (stopped / "study.db").write_bytes(b"no database" * 1000)
+    for left in stopped.glob("study.db-*"):
+        left.unlink()
+    message = one_sentence(refused(*words, "s"))
+    assert "a study needs a database that can be read and written" in message
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [(".", "it is a folder"), ("data.csv/report.html", "File exists")]
+)
+def test_a_report_that_cannot_be_written(
+    refused: Fails, stopped: Path, path: str, why: str
+) -> None:
+    message = one_sentence(refused("report", "s", "--path", path))
+    assert f"a report needs a file that can be written, {path} is not one ({why}" in message
 
 
 # --------------------------------------------------------------------------------- study files
