@@ -37,7 +37,13 @@ def cli_reference() -> str:
 
     parts = []
     for name in ("", *COMMANDS):
-        root = click.Context(cli, info_name="mmauto", terminal_width=96, max_content_width=96)
+        root = click.Context(
+            cli,
+            info_name="mmauto",
+            terminal_width=96,
+            max_content_width=96,
+            **cli.context_settings,
+        )
         command = cli if not name else cli.get_command(root, name)
         context = root if not name else click.Context(command, info_name=name, parent=root)
         context.terminal_width = context.max_content_width = 96

@@ -11,6 +11,9 @@ from mmauto.views import Comparison, Interval, Standing
 FEW_ROWS = 100
 """Test rows below which most differences between strategies drown in chance."""
 
+FEW_SEEDS = 3
+"""Confirmation seeds below which the spread between training runs is hardly seen."""
+
 DEARER = 1.5
 """Times the training time of the reference from which a cost is worth a sentence."""
 
@@ -62,6 +65,11 @@ def _sentences(
         yield (
             f"The ideal observer of all modalities reaches {ceiling['all']:.3f} on these rows; no "
             "model can do better in expectation."
+        )
+    if winner.seeds < FEW_SEEDS:
+        yield (
+            f"The intervals rest on {_count(winner.seeds, 'seed')}, so they hardly count the chance "
+            "of training; confirm over more seeds before relying on them."
         )
     if test_rows < FEW_ROWS:
         yield (

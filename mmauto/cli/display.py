@@ -56,7 +56,7 @@ class PlainLines(Watcher):
     ) -> None:
         """One line with the plan."""
         self.total = sum(totals.values())
-        self._line(f"{len(arms)} arms, {self.total} trials, then {seeds} seeds an arm")
+        self._line(f"{len(arms)} arms, {self.total} trials, then {seeds} confirmation runs an arm")
 
     def note(self, text: str) -> None:
         """A line."""
@@ -210,9 +210,7 @@ def leaderboard_table(study: Study, width: int) -> Table:
             Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
             f"{line.validation:.3f}",
             f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
-            "reference"
-            if more is None
-            else f"{more.value:+.3f} [{more.low:+.3f}, {more.high:+.3f}]",
+            "reference" if more is None else _gain(more),
             f"{line.costs.train_seconds:.1f}",
             f"{line.costs.parameters:,}",
         ]

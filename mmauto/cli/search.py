@@ -100,6 +100,11 @@ def command(
                 found = study.resume(Path(given.get("out", "studies")) / resume, watcher)
             else:
                 found = study.run(config.from_mapping(*settings), watcher)
+    except ConfigError as error:
+        # names are checked against the registry and the data, far from the file that gave them
+        if file is None or str(file) in str(error):
+            raise
+        raise ConfigError(f"{file}: {error}") from error
     except KeyboardInterrupt:
         folder = interrupted_folder(resume, given, settings)
         where, name = folder.parent, folder.name

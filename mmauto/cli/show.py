@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+STATES = ("complete", "pruned", "failed", "running")
+
 
 @click.command("show")
 @click.argument("name")
@@ -67,14 +69,14 @@ def _print(about: dict[str, Any]) -> None:
     table = Table(box=None, padding=(0, 1), header_style="bold")
     for title in ("arm", "stage"):
         table.add_column(title)
-    for title in ("complete", "pruned", "failed", "best (validation)", "confirmed"):
+    for title in (*STATES, "best (validation)", "confirmed"):
         table.add_column(title, justify="right")
     for arm in about["arms"]:
         best = arm["best_validation"]
         table.add_row(
             arm["arm"] + (" (parked)" if arm["parked"] else ""),
             arm["stage"],
-            *(str(arm["trials"].get(state, 0)) for state in ("complete", "pruned", "failed")),
+            *(str(arm["trials"].get(state, 0)) for state in STATES),
             "" if best is None else f"{best:.4f}",
             str(arm["confirmed"]),
         )

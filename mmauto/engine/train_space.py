@@ -19,6 +19,9 @@ TRAIN_SPACE: Space = {
 ADAPTER_SPACE: Space = {"width": Choice((64, 128, 256), 128)}
 """Named ``adapter/...``: the width that all modalities are projected to."""
 
+ADAPTER_LIMITS: Space = {"width": Int(0, 4096, 128)}
+"""What a study file may ask for at most; 0 means no projection."""
+
 TRAIN_LIMITS: Space = {
     "lr": Float(1e-7, 10.0, 1e-3),
     "weight_decay": Float(0.0, 10.0, 1e-2),

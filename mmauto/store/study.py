@@ -246,10 +246,6 @@ class StudyStore:
             {split: arrays[f"ids/{split}"] for split in splits},
         )
 
-    def unfinished(self, purpose: str) -> list[Row[Any]]:
-        """Rows of trials that were asked but never ended: a kill came between."""
-        return [row for row in self.rows(purpose) if row.state == "running"]
-
     def rows(self, purpose: str) -> Sequence[Row[Any]]:
         """Rows of ``mmauto_trials``, those included that this process has yet to write."""
         if self._writer is not None:

@@ -9,7 +9,7 @@ from typing import Literal
 from mmauto.config import StudyConfig, dimension
 from mmauto.contracts import Encoder
 from mmauto.engine.jobs import Candidate
-from mmauto.engine.train_space import ADAPTER_SPACE, TRAIN_LIMITS, TRAIN_SPACE
+from mmauto.engine.train_space import ADAPTER_LIMITS, ADAPTER_SPACE, TRAIN_LIMITS, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
@@ -168,10 +168,10 @@ def _check_names(registry: Registry, task: TaskView, config: StudyConfig) -> Non
         if reason is not None:
             raise ConfigError(f"fusion {name!r} was asked for but cannot run here: {reason}")
     for name in config.controls:
-        registry.control(name, "controls")
+        registry.control(name, "--controls")
     for name in config.regularisers:
         if name != "none":
-            registry.regulariser(name, "regularisers")
+            registry.regulariser(name, "--regularisers")
     known = {n for kind in ("encoder", "fusion", "control") for n in registry.all(kind)}
     known |= {key.replace(":", "_") + ONLY for key in task.modalities}
     for name in config.exclude:
@@ -181,23 +181,50 @@ def _check_names(registry: Registry, task: TaskView, config: StudyConfig) -> Non
 
 
 def _check_space(registry: Registry, task: TaskView, config: StudyConfig) -> None:
-    """A parameter that no arm has would be ignored in silence."""
-    names: dict[str, Dimension] = scoped("train", TRAIN_SPACE) | scoped("adapter", ADAPTER_SPACE)
+    """A parameter that no arm has would be ignored in silence; an impossible value, fail later."""
+    known = _parameters(registry, task)
+    for name, given in config.space.items():
+        if name not in known:
+            raise ConfigError(unknown("parameter", name, known, source="space"))
+        for value in dimension(f"space.{name}", given).ends():
+            if not _fits(name, known[name], value):
+                raise ConfigError(
+                    f"space.{name} must be {_words(known[name])}, it was given {value!r}"
+                )
+
+
+def _parameters(registry: Registry, task: TaskView) -> dict[str, Dimension]:
+    """Every parameter that a study file may name, with the widest that it may ask for."""
+    found = scoped("train", TRAIN_LIMITS) | scoped("adapter", ADAPTER_LIMITS)
     for key, modality in task.modalities.items():
-        names[f"{key}/encoder"] = Choice(("",))
-        for name, encoder in registry.encoders_of(modality).items():
-            names |= scoped(f"{key}/{name}", encoder.space(task))
+        encoders = registry.encoders_of(modality)
+        found[f"{key}/encoder"] = Choice(tuple(encoders) or ("none",))
+        for name, encoder in encoders.items():
+            found |= scoped(f"{key}/{name}", encoder.space(task))
     for kind in ("fusion", "control"):
         for entry in registry.all(kind).values():
-            names |= scoped(kind, entry.component.space(task))
+            # arms share these names: the union of what their components admit
+            for name, wanted in scoped(kind, entry.component.space(task)).items():
+                found[name] = _wider(found[name], wanted) if name in found else wanted
     for entry in registry.all("regulariser").values():
-        names |= scoped(f"regulariser/{entry.name}", entry.component.space(task))
-    limits = scoped("train", TRAIN_LIMITS)
-    for name, given in config.space.items():
-        if name not in names:
-            raise ConfigError(unknown("parameter", name, names, source="space"))
-        for value in dimension(f"space.{name}", given).ends():
-            if name in limits and not limits[name].admits(value):
-                raise ConfigError(
-                    f"space.{name} must lie in {limits[name]}, it was given {value!r}"
-                )
+        found |= scoped(f"regulariser/{entry.name}", entry.component.space(task))
+    return found
+
+
+def _wider(one: Dimension, two: Dimension) -> Dimension:
+    if isinstance(one, Choice) and isinstance(two, Choice):
+        return Choice((*one.options, *(o for o in two.options if o not in one.options)))
+    return one
+
+
+def _fits(name: str, limit: Dimension, value: bool | int | float | str) -> bool:
+    """Engine parameters and choices keep to their limits; a plugin's range may be widened."""
+    if isinstance(limit, Choice) or name.startswith(("train/", "adapter/")):
+        return limit.admits(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _words(limit: Dimension) -> str:
+    if isinstance(limit, Choice):
+        return f"one of {', '.join(map(str, limit.options))}"
+    return f"a number from {limit.low:g} to {limit.high:g}"

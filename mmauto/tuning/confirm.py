@@ -72,7 +72,7 @@ class Confirmation:
             todo += [(i, trial.number, trial.params) for i, trial in zip(ids, fresh, strict=True)]
         if not todo:
             return
-        self.watcher.saying(f"confirming {arm.name} over {self.config.confirm_seeds} seeds")
+        self.watcher.saying(f"confirming {arm.name}")
         self.running.update({identity: (arm.name, place) for identity, place, _ in todo})
         jobs = [
             TrialJob(

@@ -54,7 +54,13 @@ class Importance(Section):
                     }
                 ],
                 {
-                    "xaxis": {"type": "category", "tickangle": -90, "showgrid": False},
+                    "xaxis": {
+                        "type": "category",
+                        "tickangle": -90,
+                        "showgrid": False,
+                        # a phone has room for a dozen names; of more, plotly leaves some out
+                        **({"dtick": 1} if len(arms) <= 12 else {}),
+                    },
                     "yaxis": {"type": "category", "showgrid": False},
                 },
                 "The share of each parameter in telling an arm's good trials from the rest. With "

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmauto.plugin import ArmView, Code, Figure, Section, Table, TargetSpec, Text
-from mmauto.registry import load_registry
+from mmauto.plugin import Code, Figure, Section, Table, TargetSpec, Text
 from mmauto.report.blocks import render_block, safe_json, shown
 from mmauto.report.page import render_page, write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Failure, TrialView
+from mmauto_sections import mmauto_sections
 
 HOSTILE = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>–ü漢"
 SCRIPT = re.compile(r"<script(.*?)>(.*?)</script>", re.S)
@@ -36,7 +36,7 @@ def made(name: str, blocks, order: int = 500, title: str | None = None) -> Secti
 
 
 def built_in() -> list[Section]:
-    return [entry.component for entry in load_registry().sections.values()]
+    return list(mmauto_sections())
 
 
 def figure(**changes) -> Figure:
@@ -328,10 +328,3 @@ def test_a_report_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch) -
 
 def test_the_same_study_gives_the_same_bytes(page: str) -> None:
     assert render_page(fake_study(), built_in()) == page
-
-
-def test_an_arm_parked_is_named_so() -> None:
-    study = fake_study()
-    arms = [*study.arms[:-1], replace(study.arms[-1], parked=True)]
-    assert isinstance(arms[-1], ArmView)
-    assert f"{arms[-1].name} (parked)" in render_page(replace(study, arms=arms), built_in())

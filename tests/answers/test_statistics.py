@@ -1,0 +1,303 @@
+"""Intervals count rows and seeds; checked by brute force, by simulation and by known answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mmauto.answers.statistics import (
+    LEVEL,
+    Resampled,
+    bootstrap_interval,
+    interval,
+    paired_difference,
+)
+from mmauto.engine.metrics import METRICS, score
+from mmauto.values import Kind, TargetSpec
+from mmauto.views import Interval
+
+SPECS: dict[Kind, TargetSpec] = {
+    "binary": TargetSpec("sick", "binary", ("no", "yes")),
+    "multiclass": TargetSpec("organ", "multiclass", ("heart", "lung", "liver")),
+    "multilabel": TargetSpec("findings", "multilabel", ("nodule", "effusion")),
+    "regression": TargetSpec("days", "regression"),
+}
+BINARY, MULTICLASS, REGRESSION = SPECS["binary"], SPECS["multiclass"], SPECS["regression"]
+FITTING = [(name, kind) for name, metric in METRICS.items() for kind in metric.kinds]
+FAST = [
+    (name, kind)
+    for name, kind in FITTING
+    if name in ("accuracy", "balanced_accuracy", "mae", "rmse") and kind != "multilabel"
+]
+
+
+def draw(
+    spec: TargetSpec, seed: int = 0, rows: int = 50, runs: int = 3
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Random truth and the predictions of several runs, each of its own quality."""
+    rng = np.random.default_rng(seed)
+    if spec.kind == "regression":
+        truth = rng.normal(3.0, 2.0, rows)
+        return truth, [(truth + rng.normal(0, 1 + i, rows))[:, None] for i in range(runs)]
+    if spec.kind == "multiclass":
+        truth = rng.choice(3, rows, p=(0.6, 0.3, 0.1))
+        noise = rng.normal(size=(runs, rows, 3))
+        raw = np.exp([(1 + i) * np.eye(3)[truth] + one for i, one in enumerate(noise)])
+        return truth, list(raw / raw.sum(axis=-1, keepdims=True))
+    shape = (rows, spec.width) if spec.kind == "multilabel" else (rows,)
+    truth = (rng.random(shape) < 0.4).astype(float)
+    logits = [(1 + i) * (truth - 0.5) + rng.normal(size=shape) for i in range(runs)]
+    return truth, [1 / (1 + np.exp(-one.reshape(rows, spec.width))) for one in logits]
+
+
+def width(found: Interval) -> float:
+    return found.high - found.low
+
+
+# ------------------------------------------------------------------------------- brute force
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_the_value_is_the_mean_of_the_plain_metric_over_seeds(metric: str, kind: Kind) -> None:
+    spec = SPECS[kind]
+    truth, runs = draw(spec)
+
+    found = bootstrap_interval(metric, spec, truth, runs)
+
+    assert found.value == pytest.approx(np.mean([score(metric, spec, truth, r) for r in runs]))
+    assert found.low <= found.value <= found.high
+
+
+@pytest.mark.parametrize("grouped", [False, True], ids=["rows", "groups"])
+@pytest.mark.parametrize(("metric", "kind"), [*FAST, ("f1", "multiclass"), ("auroc", "multilabel")])
+def test_resamples_are_the_metric_of_the_repeated_rows(
+    metric: str, kind: Kind, grouped: bool
+) -> None:
+    spec = SPECS[kind]
+    truth, runs = draw(spec)
+    groups = np.array([f"patient {row // 3}" for row in range(len(truth))]) if grouped else None
+    shared = Resampled(metric, spec, truth, groups, len(runs))
+
+    _, found = shared.values(runs)
+
+    for index in range(0, len(found), len(found) // 20):
+        rows = np.repeat(np.arange(len(truth)), shared.rows[index].astype(int))
+        plain = [score(metric, spec, truth[rows], runs[run][rows]) for run in shared.seeds[index]]
+        assert found[index] == pytest.approx(np.mean(plain), rel=1e-5)
+
+
+def test_a_class_that_a_resample_misses_is_left_out_of_its_balanced_accuracy() -> None:
+    truth = np.array([0] * 12 + [1] * 6 + [2])
+    runs = [np.eye(3)[truth], np.eye(3)[np.zeros(len(truth), dtype=int)]]
+    shared = Resampled("balanced_accuracy", MULTICLASS, truth, None, len(runs))
+    missed = np.flatnonzero(shared.rows[:, -1] == 0)
+
+    _, found = shared.values(runs)
+
+    assert len(missed) > 100
+    for index in missed[:20]:
+        by_run = np.where(shared.seeds[index] == 0, 1.0, 0.5)
+        assert found[index] == pytest.approx(by_run.mean())
+
+
+def test_every_resample_draws_as_many_rows_as_there_are_and_as_many_seeds() -> None:
+    truth, runs = draw(MULTICLASS)
+    shared = Resampled("accuracy", MULTICLASS, truth, None, len(runs))
+
+    assert (shared.rows.sum(axis=1) == len(truth)).all()
+    assert shared.seeds.shape == (len(shared.rows), len(runs))
+    assert set(shared.seeds.ravel()) == {0, 1, 2}
+
+
+def test_rows_of_a_group_are_drawn_together() -> None:
+    truth, runs = draw(MULTICLASS)
+    groups = np.array([f"patient {row % 10}" for row in range(len(truth))])
+    shared = Resampled("accuracy", MULTICLASS, truth, groups, len(runs))
+
+    for group in np.unique(groups):
+        drawn = shared.rows[:, groups == group]
+        assert (drawn == drawn[:, :1]).all()
+
+
+# ------------------------------------------------------------------------------- simulation
+
+
+def simulate(rng: np.random.Generator, rows: int = 80, seeds: int = 5) -> list[np.ndarray]:
+    """Runs that are right on 70 % of rows on average; rows and seeds differ in how often."""
+    hardness, skill = rng.normal(0, 0.8, rows), rng.normal(0, 0.25, seeds)
+    luck = rng.normal(size=(seeds, rows))
+    spread = math.sqrt(0.8**2 + 0.25**2 + 1)
+    right = hardness + skill[:, None] + luck < 0.5244 * spread  # the normal's 70 % point
+    return [np.where(one, 0.9, 0.1)[:, None] for one in right]
+
+
+def test_intervals_cover_the_expected_accuracy_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.ones(80)
+
+    found = [bootstrap_interval("accuracy", BINARY, truth, simulate(rng)) for _ in range(150)]
+
+    covered = np.mean([one.low <= 0.7 <= one.high for one in found])
+    assert 0.88 <= covered <= 0.995, covered
+    assert LEVEL == 0.95
+
+
+def test_runs_that_disagree_widen_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.ones(200)
+    alike = [np.where(rng.random(200) < 0.7, 0.9, 0.1)[:, None] for _ in range(4)]
+    apart = [np.where(rng.random(200) < share, 0.9, 0.1)[:, None] for share in (0.5, 0.6, 0.8, 0.9)]
+
+    one = bootstrap_interval("accuracy", BINARY, truth, alike)
+    two = bootstrap_interval("accuracy", BINARY, truth, apart)
+
+    assert width(two) > 1.5 * width(one)
+
+
+def test_copies_of_a_row_carry_no_information_when_they_are_one_group() -> None:
+    truth, runs = draw(MULTICLASS, rows=40, runs=1)
+    copied, copies = np.repeat(truth, 4), [np.repeat(run, 4, axis=0) for run in runs]
+    groups = np.repeat(np.arange(40).astype(str), 4)
+
+    plain = bootstrap_interval("accuracy", MULTICLASS, truth, runs)
+    by_row = bootstrap_interval("accuracy", MULTICLASS, copied, copies)
+    by_group = bootstrap_interval("accuracy", MULTICLASS, copied, copies, groups)
+
+    assert width(by_row) == pytest.approx(width(plain) / 2, rel=0.15)
+    assert width(by_group) == pytest.approx(width(plain), rel=0.15)
+
+
+def test_the_same_input_gives_the_same_interval_and_another_seed_another() -> None:
+    truth, runs = draw(MULTICLASS)
+
+    one = bootstrap_interval("accuracy", MULTICLASS, truth, runs)
+
+    assert bootstrap_interval("accuracy", MULTICLASS, truth, runs) == one
+    assert bootstrap_interval("accuracy", MULTICLASS, truth, runs, seed=1) != one
+
+
+# ------------------------------------------------------------------------------- differences
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_identical_predictions_differ_by_exactly_nothing(metric: str, kind: Kind) -> None:
+    truth, runs = draw(SPECS[kind])
+
+    found = paired_difference(metric, SPECS[kind], truth, runs, [run.copy() for run in runs])
+
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_better_is_positive_whatever_the_metric(metric: str, kind: Kind) -> None:
+    spec = SPECS[kind]
+    truth, runs = draw(spec, runs=1, rows=80)
+    ideal = {
+        "binary": lambda: np.where(truth > 0.5, 0.99, 0.01)[:, None],
+        "multiclass": lambda: np.eye(spec.width)[truth],
+        "multilabel": lambda: np.where(truth > 0.5, 0.99, 0.01),
+        "regression": lambda: truth[:, None],
+    }[kind]()
+
+    found = paired_difference(metric, spec, truth, [ideal], runs)
+    turned = paired_difference(metric, spec, truth, runs, [ideal])
+
+    assert 0 < found.low < found.value < found.high
+    assert turned.value == -found.value
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_the_difference_of_rmse_is_how_much_lower_the_error_is() -> None:
+    truth = np.arange(10.0)
+    ours, theirs = [truth[:, None] + 1.0], [truth[:, None] + 3.0]
+
+    found = paired_difference("rmse", REGRESSION, truth, ours, theirs)
+
+    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_pairing_cancels_what_both_sides_share() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=60)
+    shared = 3 * rng.normal(size=60)
+    ours, theirs = [(truth + shared)[:, None]], [(truth + 1.1 * shared)[:, None]]
+
+    found = paired_difference("mae", REGRESSION, truth, ours, theirs)
+    alone = bootstrap_interval("mae", REGRESSION, truth, ours)
+
+    assert found.low > 0
+    assert width(found) < 0.2 * width(alone)
+
+
+def test_runs_beyond_the_shorter_side_are_left_out() -> None:
+    truth, runs = draw(MULTICLASS, runs=4)
+
+    found = paired_difference("accuracy", MULTICLASS, truth, runs[2:], runs)
+
+    assert found == paired_difference("accuracy", MULTICLASS, truth, runs[2:], runs[:2])
+
+
+# ------------------------------------------------------------------------------- the edges
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_a_single_run_has_an_interval_over_rows(metric: str, kind: Kind) -> None:
+    truth, runs = draw(SPECS[kind], runs=1)
+
+    found = bootstrap_interval(metric, SPECS[kind], truth, runs)
+
+    assert found.low < found.value < found.high
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_unobserved_rows_and_their_groups_are_left_out(metric: str, kind: Kind) -> None:
+    spec = SPECS[kind]
+    truth, runs = draw(spec)
+    groups = np.array([f"patient {row // 2}" for row in range(len(truth))])
+    hidden = truth.copy()
+    hidden[:8] = -1 if kind == "multiclass" else np.nan
+
+    found = bootstrap_interval(metric, spec, hidden, runs, groups)
+
+    rest = [run[8:] for run in runs]
+    assert found == bootstrap_interval(metric, spec, truth[8:], rest, groups[8:])
+
+
+def test_an_undefined_metric_has_an_undefined_interval() -> None:
+    truth, runs = np.zeros(20), [np.linspace(0, 1, 20)[:, None]] * 2
+
+    alone = bootstrap_interval("auroc", BINARY, truth, runs)
+    paired = paired_difference("auroc", BINARY, truth, runs, runs)
+
+    for found in (alone, paired):
+        assert np.isnan([found.value, found.low, found.high]).all()
+
+
+@pytest.mark.parametrize(("metric", "kind"), FITTING)
+def test_without_an_observed_row_the_interval_is_undefined(metric: str, kind: Kind) -> None:
+    spec = SPECS[kind]
+    truth, runs = draw(spec)
+    hidden = np.full_like(truth, -1 if kind == "multiclass" else np.nan)
+
+    for groups in (None, np.array([str(row) for row in range(len(truth))])):
+        found = bootstrap_interval(metric, spec, hidden, runs, groups)
+        assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_resamples_in_which_the_metric_is_undefined_are_left_out() -> None:
+    found = interval(0.5, np.array([np.nan, 0.4, 0.6, np.nan]))
+
+    assert found.value == 0.5
+    assert 0.4 <= found.low < found.high <= 0.6
+
+
+def test_one_positive_row_still_has_an_auroc_and_an_interval() -> None:
+    truth = np.array([1.0] + [0.0] * 19)
+    runs = [np.linspace(0.9, 0.1, 20)[:, None]]
+
+    found = bootstrap_interval("auroc", BINARY, truth, runs)
+
+    assert found.value == 1.0
+    assert math.isfinite(found.low)

@@ -1,0 +1,412 @@
+"""The built-in sections show what the study holds: each number is checked against brute force."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from mmauto.answers.compare import leaderboard_rows
+from mmauto.plugin import Code, Figure, Section, StudyView, Table, Text
+from mmauto.testing.fakes_study import empty_study, fake_study
+from mmauto.views import Costs, Failure, TrialView
+from mmauto_sections import history as history_module
+from mmauto_sections import mmauto_sections
+
+SECTIONS = {section.name: section for section in mmauto_sections()}
+
+
+def render(name: str, study: StudyView) -> list:
+    return list(SECTIONS[name].render(study))
+
+
+def only(kind: type, blocks: list):
+    (found,) = (block for block in blocks if isinstance(block, kind))
+    return found
+
+
+def for_target(name: str, metric: str, **changes) -> StudyView:
+    """The fake study as if ``name`` were its primary target."""
+    study = fake_study(3, **changes)
+    return replace(study, task=replace(study.task, primary=name, metric=metric))
+
+
+def minimised() -> StudyView:
+    """The fake study as if its metric were an error: the order of arms turns round."""
+    study = for_target("stay_days", "mae")
+    found = study.comparison
+    lines = [replace(s, rank=r) for r, s in enumerate(reversed(found.standings), start=1)]
+    return replace(
+        study,
+        comparison=replace(
+            found, metric="mae", maximise=False, standings=tuple(lines),
+            winner=lines[0].arm.name, target="stay_days",
+        ),
+    )  # fmt: skip
+
+
+def winners(study: StudyView) -> list:
+    return [run for run in study.confirmations if run.arm == study.comparison.winner]
+
+
+# ------------------------------------------------------------------------------ all of them
+
+
+@pytest.mark.parametrize("section", SECTIONS.values(), ids=list(SECTIONS))
+@pytest.mark.parametrize("study", [fake_study(1), empty_study(), minimised()], ids=str)
+def test_every_block_is_plain_and_explained(section: Section, study: StudyView) -> None:
+    for block in section.render(study):
+        assert isinstance(block, Text | Table | Figure | Code)
+        json.dumps(asdict(block), allow_nan=False)
+        if isinstance(block, Figure):
+            assert len(block.caption.split()) > 5
+            assert block.alt.strip()
+            assert block.data
+
+
+def test_the_reader_meets_the_answer_first() -> None:
+    ordered = sorted(SECTIONS.values(), key=lambda section: section.order)
+    assert [section.name for section in ordered[:3]] == ["verdict", "leaderboard", "strategies"]
+    assert ordered[-1].name == "reproduce"
+    assert len({section.order for section in ordered}) == len(ordered)
+
+
+def test_figures_show_names_that_look_like_markup_as_they_are() -> None:
+    study = fake_study()
+    spec = replace(study.task.targets["diagnosis"], classes=("<5 & odd", "<b>x</b>", "c"))
+    task = replace(study.task, targets={**study.task.targets, "diagnosis": spec})
+    figure = only(Figure, render("confusion", replace(study, task=task)))
+    assert figure.data[0]["x"][:2] == ["&lt;5 &amp; odd", "&lt;b&gt;x&lt;/b&gt;"]
+
+
+# ---------------------------------------------------------------------------------- verdict
+
+
+def test_the_verdict_gives_every_sentence_in_order() -> None:
+    study = fake_study()
+    sentences = ("one", "two", "three", "four")
+    study = replace(study, comparison=replace(study.comparison, verdict=sentences))
+    blocks = render("verdict", study)
+    assert [block.text for block in blocks[:4]] == list(sentences)
+    assert [block.style for block in blocks[:4]] == ["lead", "lead", "", ""]
+
+
+def test_the_verdict_calls_simulated_data_simulated() -> None:
+    study = fake_study()
+    assert "simulated" in render("verdict", study)[-1].text
+    real = replace(study, task=replace(study.task, simulated=False))
+    assert len(render("verdict", real)) == len(study.comparison.verdict)
+
+
+# ------------------------------------------------------------------------------ leaderboard
+
+
+@pytest.mark.parametrize("study", [fake_study(2), minimised()], ids=["maximised", "minimised"])
+def test_the_leaderboard_shows_the_rows_that_every_other_door_gives(study: StudyView) -> None:
+    table = only(Table, render("leaderboard", study))
+    place = {title: index for index, title in enumerate(table.columns)}
+    gain = f"gain over {study.comparison.reference}"
+    rows = leaderboard_rows(study.comparison)
+    assert len(table.rows) == len(rows)
+    for shown, row in zip(table.rows, rows, strict=True):
+        assert str(shown[0]).removesuffix(" ★") == row["arm"]
+        assert shown[place["validation"]] == row["validation"]
+        assert shown[place["test"]] == row["test"]
+        assert shown[2 + place["validation"]] == f"{row['test_low']:.3f} to {row['test_high']:.3f}"
+        assert shown[place[gain]] == row["difference"]
+        assert shown[place["train, s"]] == (row["train_seconds"] or None)
+        assert shown[place["parameters"]] == (row["parameters"] or None)
+        assert shown[place["latency of 1, ms"]] == (row["latency_1_ms"] or None)
+        assert shown[place["of 64, ms"]] == (row["latency_64_ms"] or None)
+        assert shown[place["trials"]] == row["trials"]
+        assert shown[place["failed"]] == row["failed"]
+
+
+def test_the_star_is_the_winners_and_the_reference_says_so() -> None:
+    study = fake_study()
+    table = only(Table, render("leaderboard", study))
+    starred = [str(row[0]) for row in table.rows if "★" in str(row[0])]
+    assert starred == [f"{study.comparison.winner} ★"]
+    reference = [row[0] for row in table.rows if "reference" in row]
+    assert reference == [study.comparison.reference]
+
+
+def test_the_leaderboard_says_which_way_is_better() -> None:
+    assert "higher is better" in only(Table, render("leaderboard", fake_study())).caption
+    assert "lower is better" in only(Table, render("leaderboard", minimised())).caption
+
+
+def test_a_cost_that_does_not_apply_is_a_dash() -> None:
+    study = fake_study()
+    line = replace(study.comparison.standings[0], costs=Costs())
+    study = replace(study, comparison=replace(study.comparison, standings=(line,)))
+    assert only(Table, render("leaderboard", study)).rows[0][7:12] == [None] * 5
+
+
+# ------------------------------------------------------------------------------- strategies
+
+
+def test_scores_and_gains_are_those_of_the_comparison() -> None:
+    study = fake_study()
+    found = study.comparison
+    scores, gains = render("strategies", study)
+    drawn = {
+        (name, x) for trace in scores.data for name, x in zip(trace["y"], trace["x"], strict=True)
+    }
+    assert drawn == {(line.arm.name, line.test.value) for line in found.standings}
+    drawn = {
+        (name, x) for trace in gains.data for name, x in zip(trace["y"], trace["x"], strict=True)
+    }
+    assert drawn == {(s.arm.name, s.difference.value) for s in found.standings if s.difference}
+    assert found.reference not in {name for name, _ in drawn}
+
+
+def test_bars_end_where_the_intervals_end() -> None:
+    study = fake_study()
+    ends = {line.arm.name: (line.test.low, line.test.high) for line in study.comparison.standings}
+    for trace in render("strategies", study)[0].data:
+        bar = trace["error_x"]
+        for name, x, up, down in zip(
+            trace["y"], trace["x"], bar["array"], bar["arrayminus"], strict=True
+        ):
+            assert (x - down, x + up) == pytest.approx(ends[name])
+
+
+def test_the_best_arm_on_validation_stands_on_top() -> None:
+    study = minimised()
+    names = render("strategies", study)[0].layout["yaxis"]["categoryarray"]
+    assert names[-1] == study.comparison.winner  # plotly draws categories from the bottom
+
+
+def test_the_ceiling_is_drawn_where_it_is_known() -> None:
+    study = fake_study()
+    assert render("strategies", study)[0].layout["shapes"][0]["x0"] == study.ceiling["all"]
+    assert "shapes" not in render("strategies", replace(study, ceiling={}))[0].layout
+
+
+def test_without_a_reference_there_are_scores_and_no_gains() -> None:
+    study = fake_study()
+    lines = tuple(replace(line, difference=None) for line in study.comparison.standings)
+    study = replace(study, comparison=replace(study.comparison, standings=lines, reference=None))
+    assert len(render("strategies", study)) == 1
+
+
+# ------------------------------------------------------------------------------------ curves
+
+
+def test_a_curve_is_the_mean_over_seeds_and_a_short_run_keeps_its_last_value() -> None:
+    study = fake_study()
+    own = winners(study)[:2]
+    runs = (replace(own[0], curve=(0.1, 0.5)), replace(own[1], curve=(0.3, 0.4, 0.7, 0.8)))
+    trace = only(Figure, render("curves", replace(study, confirmations=runs))).data[0]
+    assert trace["x"] == [1, 2, 3, 4]
+    assert trace["y"] == pytest.approx([0.2, 0.45, 0.6, 0.65])
+
+
+# ----------------------------------------------------------------------------------- history
+
+
+@pytest.mark.parametrize("study", [fake_study(4), minimised()], ids=["maximised", "minimised"])
+def test_the_best_so_far_only_improves(study: StudyView) -> None:
+    best = np.maximum if study.comparison.maximise else np.minimum
+    lines = [t for t in only(Figure, render("history", study)).data if t["mode"] == "lines"]
+    assert [line["name"] for line in lines] == [arm.name for arm in study.arms]
+    for line in lines:
+        own = [t for t in study.trials if t.arm == line["name"] and t.value is not None]
+        assert line["y"] == best.accumulate([trial.value for trial in own]).tolist()
+        assert line["x"] == [trial.index + 1 for trial in own]
+
+
+def test_trials_are_counted_by_state() -> None:
+    study = fake_study()
+    for row in only(Table, render("history", study)).rows:
+        own = [trial.state for trial in study.trials if trial.arm == row[0]]
+        assert row[1:4] == [own.count("complete"), own.count("pruned"), own.count("failed")]
+
+
+def test_a_search_in_which_everything_failed_still_counts() -> None:
+    study = fake_study()
+    failed = [
+        replace(t, state="failed", value=None, curve=(), failure=Failure("nan", "x"))
+        for t in study.trials
+    ]
+    blocks = render("history", replace(study, trials=failed))
+    assert "No trial has a result" in only(Text, blocks).text
+    assert sum(row[3] for row in only(Table, blocks).rows) == len(failed)
+
+
+def test_a_parked_arm_is_named_so() -> None:
+    study = fake_study()
+    arms = [replace(study.arms[0], parked=True), *study.arms[1:]]
+    table = only(Table, render("history", replace(study, arms=arms)))
+    assert table.rows[0][0] == f"{arms[0].name} (parked)"
+
+
+def test_many_trials_are_thinned_and_the_caption_says_so() -> None:
+    study = fake_study()
+    name, most = study.arms[0].name, history_module.MOST_POINTS
+    trials = [
+        TrialView(i, name, 0, i, "complete", {}, value=i / most, curve=(i / most,))
+        for i in range(2 * most + 1)
+    ]
+    figure = only(Figure, render("history", replace(study, trials=trials)))
+    dots, line = figure.data
+    assert len(dots["x"]) == len(dots["y"]) == len(dots["marker"]["symbol"]) <= most
+    assert "One trial in 3 is drawn" in figure.caption
+    assert line["y"][-1] == 2.0  # the best is never thinned away
+    few = only(Figure, render("history", replace(study, trials=trials[:most])))
+    assert len(few.data[0]["x"]) == most
+    assert "is drawn" not in few.caption
+
+
+# -------------------------------------------------------------------------------- importance
+
+
+def test_importances_stand_under_their_arms() -> None:
+    study = fake_study()
+    heat = only(Figure, render("importance", study)).data[0]
+    arms = [arm for arm in study.arms if arm.importances]
+    assert heat["x"] == [arm.name for arm in arms]
+    assert set(heat["y"]) == {name for arm in arms for name in arm.importances}
+    for row, name in zip(heat["z"], heat["y"], strict=True):
+        assert row == [arm.importances.get(name) for arm in arms]
+
+
+def test_only_the_largest_importances_are_shown_and_the_caption_says_so() -> None:
+    study = fake_study()
+    shares = {f"p{place}": place / 1000 for place in range(30)}
+    arms = [replace(study.arms[0], importances=shares)]
+    figure = only(Figure, render("importance", replace(study, arms=arms)))
+    assert figure.data[0]["y"] == [f"p{place}" for place in range(16, 30)]
+    assert "14 largest of 30" in figure.caption
+
+
+# --------------------------------------------------------------------------------- confusion
+
+
+def brute_force(truth, guesses, size: int) -> list[list[float]]:
+    counts = [[0.0] * size for _ in range(size)]
+    for guess in guesses:
+        for true, given in zip(truth, guess, strict=True):
+            if not (np.isnan(true) or true < 0):
+                counts[int(true)][int(given)] += 1
+    return [[cell / max(1.0, sum(row)) for cell in row] for row in counts]
+
+
+def test_the_confusion_of_several_classes_is_that_of_brute_force() -> None:
+    study = fake_study(5)
+    truth = study.truth["test"]["diagnosis"].copy()
+    truth[:7] = -1  # nobody wrote these down
+    study = replace(study, truth={**study.truth, "test": {"diagnosis": truth}})
+    heat = only(Figure, render("confusion", study)).data[0]
+    guesses = [[int(np.argmax(p)) for p in run.test["diagnosis"]] for run in winners(study)]
+    assert np.allclose(heat["z"], brute_force(truth, guesses, 3))
+    assert heat["x"] == heat["y"] == list(study.task.targets["diagnosis"].classes)
+
+
+def test_the_confusion_of_two_classes_is_that_of_brute_force() -> None:
+    study = for_target("urgent", "balanced_accuracy")
+    heat = only(Figure, render("confusion", study)).data[0]
+    guesses = [[p[0] > 0.5 for p in run.test["urgent"]] for run in winners(study)]
+    assert np.isnan(study.truth["test"]["urgent"]).any()
+    assert np.allclose(heat["z"], brute_force(study.truth["test"]["urgent"], guesses, 2))
+
+
+def test_a_class_that_the_test_rows_lack_has_an_empty_row() -> None:
+    study = fake_study(5)
+    truth = np.zeros_like(study.truth["test"]["diagnosis"])
+    study = replace(study, truth={**study.truth, "test": {"diagnosis": truth}})
+    heat = only(Figure, render("confusion", study)).data[0]
+    assert sum(heat["z"][0]) == pytest.approx(1)
+    assert heat["z"][1:] == [[0.0] * 3] * 2
+
+
+def test_a_failed_confirmation_run_is_left_out_of_the_confusion() -> None:
+    study = fake_study(5)
+    gone = replace(winners(study)[0], seed=99, failure=Failure("oom", "x"), test={}, value=None)
+    both = replace(study, confirmations=(gone, *study.confirmations))
+    assert render("confusion", both) == render("confusion", study)
+
+
+def test_a_number_is_drawn_against_the_truth() -> None:
+    study = for_target("stay_days", "mae")
+    dots, line = only(Figure, render("confusion", study)).data
+    truth = study.truth["test"]["stay_days"]
+    known = [row for row in range(len(truth)) if not np.isnan(truth[row])]
+    assert 0 < len(known) < len(truth)
+    assert dots["x"] == [truth[row] for row in known]
+    mean = np.mean([[run.test["stay_days"][r, 0] for r in known] for run in winners(study)], axis=0)
+    assert np.allclose(dots["y"], mean)
+    assert line["x"] == line["y"] == [np.nanmin(truth), np.nanmax(truth)]
+
+
+def test_several_labels_a_row_have_no_confusion_matrix() -> None:
+    study = fake_study()
+    spec = replace(study.task.targets["diagnosis"], kind="multilabel")
+    task = replace(study.task, targets={"diagnosis": spec})
+    assert "one class a row" in only(Text, render("confusion", replace(study, task=task))).text
+
+
+# ---------------------------------------------------------------------------------- failures
+
+
+def test_every_failure_is_counted_once() -> None:
+    study = fake_study()
+    table = only(Table, render("failures", study))
+    failed = [trial for trial in study.trials if trial.failure]
+    assert sum(row[2] for row in table.rows) == len(failed) > 0
+    assert {row[3] for row in table.rows} == {trial.failure.message for trial in failed}
+
+
+def test_the_same_failure_is_one_line_and_the_most_frequent_comes_first() -> None:
+    study = fake_study()
+    name = study.arms[0].name
+    kinds = [Failure("nan", "rare"), Failure("oom", "often"), Failure("oom", "often")]
+    trials = [
+        TrialView(i, name, 0, i, "failed", {}, failure=failure) for i, failure in enumerate(kinds)
+    ]
+    run = replace(study.confirmations[0], failure=Failure("disk", "full"))
+    table = only(
+        Table, render("failures", replace(study, trials=trials, confirmations=[run]))
+    )  # fmt: skip
+    assert list(table.rows) == [
+        [name, "oom", 2, "often"],
+        [name, "nan", 1, "rare"],
+        [f"{run.arm} (confirmation)", "disk", 1, "full"],
+    ]
+
+
+def test_no_failure_is_said_in_words() -> None:
+    assert only(Text, render("failures", empty_study())).text == "No trial failed."
+
+
+# ------------------------------------------------------------------------- data and reproduce
+
+
+def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
+    study = fake_study()
+    tables = [block for block in render("data", study) if isinstance(block, Table)]
+    assert dict(tables[0].rows) == study.rows
+    for place, (name, valid, test) in enumerate(tables[1].rows):
+        assert name == study.task.targets["diagnosis"].classes[place]
+        assert valid == sum(study.truth["valid"]["diagnosis"] == place)
+        assert test == sum(study.truth["test"]["diagnosis"] == place)
+    assert dict(tables[2].rows) == study.ceiling
+    texts = [block.text for block in render("data", study) if isinstance(block, Text)]
+    assert texts[-2:] == list(study.notes)
+
+
+def test_a_command_to_copy_comes_first_and_numbers_keep_their_digits() -> None:
+    config = {"lr": 0.00123, "note": 'it\'s "so"', "fusions": ["a"], "fast": True}
+    environment = {"seconds": 12.3456, "versions": {"torch": "2"}, "created": 1.0}
+    command, settings, versions, machine = (
+        block.text
+        for block in render("reproduce", fake_study(config=config, environment=environment))
+    )
+    assert command == fake_study().command
+    lines = dict(line.split(" = ") for line in settings.splitlines())
+    assert {name: json.loads(value) for name, value in lines.items()} == config
+    assert versions == 'torch = "2"'
+    assert machine == "seconds = 12.3"
