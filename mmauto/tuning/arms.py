@@ -218,9 +218,14 @@ def _wider(one: Dimension, two: Dimension) -> Dimension:
 
 
 def _fits(name: str, limit: Dimension, value: bool | int | float | str) -> bool:
-    """Engine parameters and choices keep to their limits; a plugin's range may be widened."""
-    if isinstance(limit, Choice) or name.startswith(("train/", "adapter/")):
+    """Engine parameters and named choices keep to their limits; numbers of a plugin need not."""
+    named = isinstance(limit, Choice) and not all(_number(option) for option in limit.options)
+    if named or name.startswith(("train/", "adapter/")):
         return limit.admits(value)
+    return _number(value)
+
+
+def _number(value: bool | int | float | str) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -7,13 +7,13 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from mmauto_sections import history as history_module
+from mmauto_sections import mmauto_sections
 
 from mmauto.answers.compare import leaderboard_rows
 from mmauto.plugin import Code, Figure, Section, StudyView, Table, Text
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Costs, Failure, TrialView
-from mmauto_sections import history as history_module
-from mmauto_sections import mmauto_sections
 
 SECTIONS = {section.name: section for section in mmauto_sections()}
 

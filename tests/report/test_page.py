@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmauto_sections import mmauto_sections
 
 from mmauto.plugin import Code, Figure, Section, Table, TargetSpec, Text
 from mmauto.report.blocks import render_block, safe_json, shown
 from mmauto.report.page import render_page, write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Failure, TrialView
-from mmauto_sections import mmauto_sections
 
 HOSTILE = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>–ü漢"
 SCRIPT = re.compile(r"<script(.*?)>(.*?)</script>", re.S)
