@@ -53,8 +53,8 @@ def render_figure(figure: Figure, name: str) -> str:
     """A placeholder and its data as JSON, which the page's script draws."""
     body = {"data": list(figure.data), "layout": dict(figure.layout)}
     return (
-        f'<figure><div class="plot" id="{escape(name)}" role="img" aria-label="{escape(figure.alt)}" '
-        f'style="height:{int(figure.height)}px"></div>'
+        f'<figure><div class="plot" id="{escape(name)}" role="img" '
+        f'aria-label="{escape(figure.alt)}" style="height:{int(figure.height)}px"></div>'
         f'<script type="application/json" data-for="{escape(name)}">{safe_json(body)}</script>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )

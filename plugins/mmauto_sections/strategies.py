@@ -63,8 +63,9 @@ class Strategies(Section):
                     "shapes": [_line(0.0, "solid")],
                 },
                 f"Paired gain in {label} over {found.reference}, the single modality that was best "
-                "on validation; to the right is better. A bar that crosses the line means that this data cannot tell the "
-                "two apart; the bars are not corrected for comparing several arms.",
+                "on validation; to the right is better. A bar that crosses the line means that "
+                "this data cannot tell the two apart; the bars are not corrected for comparing "
+                "several arms.",
                 "; ".join(f"{line.arm.name} {gain.value:+.3f}" for line, gain in gains),
                 height,
             ),

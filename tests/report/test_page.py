@@ -14,7 +14,6 @@ import pytest
 from mmauto_sections import mmauto_sections
 
 from mmauto.plugin import Code, Figure, Section, Table, TargetSpec, Text
-from mmauto.report.blocks import render_block, safe_json, shown
 from mmauto.report.page import render_page, write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Failure, TrialView
@@ -204,23 +203,6 @@ def test_a_figure_keeps_hostile_texts_through_its_json(hostile_page: str) -> Non
     assert figures(hostile_page)[-1]["data"][0]["x"] == [HOSTILE]
 
 
-@pytest.mark.parametrize("text", ["</script>", "<!--", "<!-- <script>", "a & b", "\u2028", "漢"])
-def test_json_survives_inside_a_script_element(text: str) -> None:
-    written = safe_json({"a": [text]})
-    assert not set("<>&\u2028") & set(written)
-    assert json.loads(written) == {"a": [text]}
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float32("nan")])
-def test_what_json_cannot_hold_becomes_null(value: float) -> None:
-    assert json.loads(safe_json({"y": [1.5, value]})) == {"y": [1.5, None]}
-
-
-def test_numpy_values_become_plain() -> None:
-    given = {"a": np.arange(3), "b": np.float32(0.5), "c": (np.array([1.0, np.nan]), np.bool_(1))}
-    assert json.loads(safe_json(given)) == {"a": [0, 1, 2], "b": 0.5, "c": [[1.0, None], True]}
-
-
 # ------------------------------------------------------------------------------- sections
 
 
@@ -276,33 +258,6 @@ def test_the_date_is_shown_where_it_is_known() -> None:
     study = fake_study(environment={"created": 1_700_000_000.0})
     assert "<time>2023-11-14</time>" in render_page(study, [])
     assert "<time>" not in render_page(fake_study(environment={}), [])
-
-
-# --------------------------------------------------------------------------------- blocks
-
-
-def test_a_column_shows_one_number_of_decimals() -> None:
-    html = render_block(Table(("s",), [(9.1,), (44.84,), (None,), (float("nan"),)]), "t")
-    assert re.findall(r"<td[^>]*>([^<]*)</td>", html) == ["9.1", "44.8", "–", "–"]
-
-
-@pytest.mark.parametrize(
-    ("cell", "text"),
-    [(1234567, "1,234,567"), (0.12345, "0.123"), (None, "–"), (True, "yes"), ("a", "a")],
-)
-def test_cells_read_as_people_write_them(cell, text: str) -> None:
-    assert shown(cell) == text
-
-
-def test_sorting_knows_the_exact_number_and_no_number_of_a_dash() -> None:
-    rows = [(np.float64(0.123456),), (3,), (None,), (float("nan"),)]
-    html = render_block(Table(("n",), rows, sortable=True), "t")
-    assert re.findall(r'data-sort="([^"]*)"', html) == ["0.123456", "3.0"]
-
-
-def test_a_table_sorts_only_where_it_says_so() -> None:
-    assert "<button" in render_block(Table(("n",), [(1,)], sortable=True), "t")
-    assert "<button" not in render_block(Table(("n",), [(1,)]), "t")
 
 
 # ---------------------------------------------------------------------------------- files

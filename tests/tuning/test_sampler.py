@@ -54,7 +54,9 @@ def test_another_seed_gives_other_start_up_points() -> None:
     assert start_up(make_arm(), 0, 1) != start_up(make_arm(), 1, 1)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", "random", "qmc", pytest.param("gp", marks=pytest.mark.slow)]
+)
 def test_every_sampler_gives_admissible_reproducible_points(sampler: str) -> None:
     one, two = play(sampler, 3, make_arm()), play(sampler, 3, make_arm())
     assert [trial.params for trial in one] == [trial.params for trial in two]
