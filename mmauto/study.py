@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def _stored(folder: Path) -> StudyStore:
+    store = StudyStore.open(folder)
+    if store is None:
+        raise StoreError(
+            f"a study is a folder with a study.db, {folder} has none; name a study that "
+            "`mmauto search` made, and its folder with --out"
+        )
+    return store
+
+
 class Study:
     """A stored study.
 
@@ -44,35 +55,21 @@ class Study:
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        store = StudyStore.open(self.folder)
-        if store is None:
-            raise StoreError(
-                f"a study is a folder with a study.db, {self.folder} has none; name a study that "
-                "`mmauto search` made, and its folder with --out"
-            )
-        store.close()
+        _stored(self.folder).close()
         self._view: StudyView | None = None
 
     def view(self) -> StudyView:
         """Everything that is stored, with the comparison; read once."""
         if self._view is None:
-            store = StudyStore.open(self.folder)
-            assert store is not None
-            try:
+            with closing(_stored(self.folder)) as store:
                 self._view = study_view(store)
-            finally:
-                store.close()
         return self._view
 
     @property
     def state(self) -> str:
         """``searching``, ``confirming`` or ``finished``."""
-        store = StudyStore.open(self.folder)
-        assert store is not None
-        try:
+        with closing(_stored(self.folder)) as store:
             return store.state[0]
-        finally:
-            store.close()
 
     def leaderboard(self) -> pd.DataFrame:
         """One row an arm, best on validation first."""
@@ -136,12 +133,8 @@ def search(watcher: Watcher | None = None, **settings: Any) -> Study:
 
 def resume(folder: Path, watcher: Watcher | None = None) -> Study:
     """Continue a stored study to its own totals."""
-    store = StudyStore.open(folder)
-    if store is None:
-        Study(folder)  # raises, with what to do
-        raise AssertionError
-    stored = dict(store.config)
-    store.close()
+    with closing(_stored(folder)) as store:
+        stored = dict(store.config)
     config = from_mapping({**stored, "name": folder.name, "out": str(folder.parent)})
     return run(config, watcher or Watcher())
 
@@ -171,32 +164,61 @@ def run(config: StudyConfig, watcher: Watcher) -> Study:
         crew.close()
         raise
     try:
-        for note in prepared.notes:
-            watcher.note(note)
-        maximise = METRICS[prepared.task.metric].maximise
-        clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
-        hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
-        proof = Confirmation(store, arms, config, crew, watcher, maximise)
-        watcher.started(
-            [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
-            config.confirm_seeds, maximise,
-        )  # fmt: skip
-        took_in.append(hunt.ended)
-        hunt.run()
-        store.set_study(state="confirming")
-        took_in.append(proof.ended)
-        proof.run()
+        _work(config, watcher, crew, store, arms, prepared, took_in, start)
+    except KeyboardInterrupt:
         crew.close()
-        watcher.saying("writing the report")
-        _wrap_up(store, arms, maximise, prepared)
-        store.set_study(state="finished")
-    finally:
+        _leave(store, start)
+        _report(config, registry)
+        raise
+    except BaseException:
         crew.close()
-        store.set_study(seconds=store.state[1] + time.monotonic() - start)
         store.close()
-        study = Study(config.folder)
-        if study.trials():
-            study.report(registry=registry)
+        raise
+    _leave(store, start)
+    return _report(config, registry)
+
+
+def _work(
+    config: StudyConfig,
+    watcher: Watcher,
+    crew: Crew,
+    store: StudyStore,
+    arms: Sequence[Arm],
+    prepared: Prepared,
+    took_in: list[Callable[[Outcome], None]],
+    start: float,
+) -> None:
+    """Search, confirm, and what follows from the trials."""
+    for note in prepared.notes:
+        watcher.note(note)
+    maximise = METRICS[prepared.task.metric].maximise
+    clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
+    hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
+    proof = Confirmation(store, arms, config, crew, watcher, maximise)
+    watcher.started(
+        [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
+        config.confirm_seeds, maximise,
+    )  # fmt: skip
+    took_in.append(hunt.ended)
+    hunt.run()
+    store.set_study(state="confirming")
+    took_in.append(proof.ended)
+    proof.run()
+    crew.close()
+    watcher.saying("writing the report")
+    _wrap_up(store, arms, maximise)
+    store.set_study(state="finished")
+
+
+def _leave(store: StudyStore, start: float) -> None:
+    store.set_study(seconds=store.state[1] + time.monotonic() - start)
+    store.close()
+
+
+def _report(config: StudyConfig, registry: Registry) -> Study:
+    study = Study(config.folder)
+    if study.trials():
+        study.report(registry=registry)
     return study
 
 
@@ -233,7 +255,7 @@ def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> Study
     return store
 
 
-def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool, prepared: Prepared) -> None:
+def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
     """Importances and Optuna's copy, once the trials are complete."""
     store.flush()
     trials = store.trials()

@@ -47,16 +47,18 @@ class Resampled:
         count = RESAMPLES if self.fast else SLOW_RESAMPLES
         source = np.random.default_rng(seed)
         self.rows = self._draw_rows(source, count, None if groups is None else groups[self.known])
-        self.seeds = source.integers(0, seeds, (count, seeds))  # (R, S)
+        self.seeds = source.integers(0, seeds, (len(self.rows), seeds))  # (R, S)
 
     def _draw_rows(
         self, source: np.random.Generator, count: int, groups: np.ndarray | None
     ) -> np.ndarray:
-        """(R, N) how often each row is drawn."""
+        """(R, N) how often each row is drawn; R is 0 where no row is observed."""
         size = len(self.truth)
+        if not size:
+            return np.empty((0, 0), dtype=np.float32)
         units = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
-        total = int(units.max()) + 1 if size else 0
-        drawn = source.multinomial(total, np.full(total, 1 / max(1, total)), size=count)
+        total = int(units.max()) + 1
+        drawn = source.multinomial(total, np.full(total, 1 / total), size=count)
         return drawn[:, units].astype(np.float32)
 
     def values(self, runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:

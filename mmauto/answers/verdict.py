@@ -68,8 +68,8 @@ def _sentences(
         )
     if winner.seeds < FEW_SEEDS:
         yield (
-            f"The intervals rest on {_count(winner.seeds, 'seed')}, so they hardly count the chance "
-            "of training; confirm over more seeds before relying on them."
+            f"The intervals rest on {_count(winner.seeds, 'seed')}, so they hardly count the "
+            "chance of training; confirm over more seeds before relying on them."
         )
     if test_rows < FEW_ROWS:
         yield (

@@ -173,11 +173,14 @@ def show_result(study: Study, as_json: bool) -> None:
     report = study.folder / "report.html"
     if as_json:
         from mmauto.answers.compare import leaderboard_rows
+        from mmauto.report.export import finite
 
+        rows = leaderboard_rows(view.comparison)
         body: dict[str, Any] = {
             "study": view.name, "state": study.state, "simulated": view.task.simulated,
             "verdict": list(view.comparison.verdict),
-            "leaderboard": leaderboard_rows(view.comparison), "report": str(report),
+            "leaderboard": [{k: finite(v) for k, v in row.items()} for row in rows],
+            "report": str(report),
         }  # fmt: skip
         click.echo(json.dumps(body, indent=1))
         return

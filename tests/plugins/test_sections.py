@@ -25,15 +25,10 @@ def only(kind: type, blocks: list):
     return found
 
 
-def for_target(name: str, metric: str, **changes) -> StudyView:
-    """The fake study as if ``name`` were its primary target."""
-    study = fake_study(3, **changes)
-    return replace(study, task=replace(study.task, primary=name, metric=metric))
-
-
 def minimised() -> StudyView:
     """The fake study as if its metric were an error: the order of arms turns round."""
-    study = for_target("stay_days", "mae")
+    study = fake_study(3)
+    study = replace(study, task=replace(study.task, primary="stay_days", metric="mae"))
     found = study.comparison
     lines = [replace(s, rank=r) for r, s in enumerate(reversed(found.standings), start=1)]
     return replace(
@@ -43,10 +38,6 @@ def minimised() -> StudyView:
             winner=lines[0].arm.name, target="stay_days",
         ),
     )  # fmt: skip
-
-
-def winners(study: StudyView) -> list:
-    return [run for run in study.confirmations if run.arm == study.comparison.winner]
 
 
 # ------------------------------------------------------------------------------ all of them
