@@ -11,7 +11,7 @@ import numpy as np
 
 from mmauto.answers.statistics import bootstrap_interval, paired_difference
 from mmauto.answers.verdict import verdict
-from mmauto.engine.metrics import METRICS, score_all
+from mmauto.engine.metrics import METRICS, observed, score_all
 from mmauto.values import TaskView
 from mmauto.views import (
     ArmView,
@@ -67,7 +67,7 @@ def compare(
         verdict=(),
     )
     missing = [arm.name for arm in arms if arm.name not in {s.arm.name for s in standings}]
-    rows = len(truth["test"][task.primary])
+    rows = int(observed(task.targets[task.primary], truth["test"][task.primary]).sum())
     return replace(plain, verdict=verdict(plain, task, ceiling, missing, rows))
 
 

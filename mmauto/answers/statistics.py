@@ -12,14 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmauto.engine.metrics import METRICS, decide, observed, score
+from mmauto.answers.weighted import weighted_score
+from mmauto.engine.metrics import METRICS, observed, score
 from mmauto.values import TargetSpec
 from mmauto.views import Interval
 
 LEVEL = 0.95
 RESAMPLES = 2000
-SLOW_RESAMPLES = 400
-"""For metrics that need all rows at once (AUROC, F1 ...), of which each costs a millisecond."""
 
 
 class Resampled:
@@ -43,10 +42,10 @@ class Resampled:
         self.metric, self.spec = metric, spec
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
-        self.fast = metric in ("accuracy", "balanced_accuracy", "mae", "rmse") and truth.ndim == 1
-        count = RESAMPLES if self.fast else SLOW_RESAMPLES
         source = np.random.default_rng(seed)
-        self.rows = self._draw_rows(source, count, None if groups is None else groups[self.known])
+        self.rows = self._draw_rows(
+            source, RESAMPLES, None if groups is None else groups[self.known]
+        )
         self.seeds = source.integers(0, seeds, (len(self.rows), seeds))  # (R, S)
 
     def _draw_rows(
@@ -68,36 +67,14 @@ class Resampled:
             runs: ``(N, width)`` predictions of each run, all rows.
         """
         plain = [score(self.metric, self.spec, self.truth, run[self.known]) for run in runs]
-        each = np.stack([self._one(run[self.known]) for run in runs])  # (S, R)
+        each = np.stack(  # (S, R)
+            [
+                weighted_score(self.metric, self.spec, self.truth, run[self.known], self.rows)
+                for run in runs
+            ]
+        )
         picked = each[self.seeds.T, np.arange(each.shape[1])]  # (S, R)
         return float(np.mean(plain)), picked.mean(axis=0)
-
-    def _one(self, run: np.ndarray) -> np.ndarray:
-        """(R,) the metric of one run under each resample of the rows."""
-        if not self.fast:
-            return np.array([self._slow(run, weights) for weights in self.rows])
-        if self.metric in ("mae", "rmse"):
-            error = np.abs(run[:, 0] - self.truth)
-            power = 1 if self.metric == "mae" else 2
-            mean = self.rows @ (error**power).astype(np.float32) / self.rows.sum(axis=1)
-            return np.asarray(mean if power == 1 else np.sqrt(mean))
-        if self.spec.kind == "binary":
-            run = np.column_stack([1 - run[:, 0], run[:, 0]])
-        truth = self.truth.astype(int)
-        hit = (decide(run, False) == truth).astype(np.float32)
-        if self.metric == "accuracy":
-            return np.asarray(self.rows @ hit / self.rows.sum(axis=1))
-        classes = np.eye(run.shape[1], dtype=np.float32)[truth]  # (N, C)
-        seen = self.rows @ classes  # (R, C)
-        right = self.rows @ (classes * hit[:, None])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            recall = np.where(seen > 0, right / seen, np.nan)
-        # a class that a resample misses is left out of that resample's mean
-        return np.asarray(np.nansum(recall, axis=1) / (seen > 0).sum(axis=1))
-
-    def _slow(self, run: np.ndarray, weights: np.ndarray) -> float:
-        rows = np.repeat(np.arange(len(weights)), weights.astype(int))
-        return score(self.metric, self.spec, self.truth[rows], run[rows])
 
 
 def interval(value: float, resamples: np.ndarray) -> Interval:

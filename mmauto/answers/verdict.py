@@ -30,7 +30,7 @@ def verdict(
     Args:
         ceiling: observer -> metric of the ideal observer on the test rows, for simulated data.
         missing: arms without a confirmed result.
-        test_rows: rows in the test split.
+        test_rows: rows in the test split whose primary label is known.
     """
     return tuple(_sentences(found, task, ceiling, missing, test_rows))
 

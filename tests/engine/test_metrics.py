@@ -28,6 +28,7 @@ SPECS: dict[Kind, TargetSpec] = {
 
 def draw(spec: TargetSpec, seed: int, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
     """Random truth, as stored, and predictions that are somewhat right."""
+    truth: np.ndarray
     rng = np.random.default_rng(seed)
     if spec.kind == "regression":
         truth = rng.normal(3.0, 2.0, rows)
@@ -68,11 +69,8 @@ def peer(metric: str, spec: TargetSpec, truth: np.ndarray, given: np.ndarray) ->
     if metric in NUMBERS:
         return float(NUMBERS[metric](truth, given[:, 0]))
     if metric == "auroc":
-        return {
-            "binary": lambda: sk.roc_auc_score(truth, given[:, 0]),
-            "multiclass": lambda: sk.roc_auc_score(truth, given, multi_class="ovr"),
-            "multilabel": lambda: sk.roc_auc_score(truth, given, average="macro"),
-        }[spec.kind]()
+        shown = given[:, 0] if spec.kind == "binary" else given
+        return float(sk.roc_auc_score(truth, shown, multi_class="ovr", average="macro"))
     if metric == "average_precision":
         shown = given[:, 0] if spec.kind == "binary" else given
         return float(sk.average_precision_score(truth, shown, average="macro"))
