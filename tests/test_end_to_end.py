@@ -286,6 +286,7 @@ def test_workers_do_not_change_the_trials(
     same_trials(two, finished)
 
 
+@pytest.mark.slow
 def test_time_ends_the_search_and_what_ran_is_confirmed(table: Path, tmp_path: Path) -> None:
     start_time = time.monotonic()
     study = mmauto.search(
