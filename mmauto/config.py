@@ -61,7 +61,7 @@ class StudyConfig:
     trials: int = 10
     time: float | None = None
     epochs: int = 20
-    patience: int = 6
+    patience: int = 5
     encoders: tuple[str, ...] = ()
     fusions: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()

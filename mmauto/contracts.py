@@ -85,7 +85,11 @@ class Encoder(Component):
 
     @abstractmethod
     def prepare(self, column: Column, state: State, params: Params) -> Mapping[str, Tensor]:
-        """Raw samples -> arrays ``(N, ...)`` by name; missing samples become zeros."""
+        """Raw samples -> arrays ``(N, ...)`` by name; missing samples become zeros.
+
+        An array called ``mask`` ``(N, T)`` says which positions are real; the host then encodes
+        rows of like length together.
+        """
 
     @abstractmethod
     def features(self, state: State, params: Params) -> FeatureSpec:

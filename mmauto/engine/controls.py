@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mmauto.contracts import Control, State
 from mmauto.engine.features import Inputs
@@ -38,13 +39,15 @@ def fit_control(
     """
     wide = {key: as_rows(part) for key, part in inputs.items()}
     splits, start = setup.splits, time.perf_counter()
-    state = control.fit(
-        {key: values[splits.train] for key, values in wide.items()},
-        {name: values[splits.train] for name, values in setup.targets.items()},
-        setup.specs,
-        job.candidate.own_params,
-        job.seed,
-    )
+    # OpenMP and BLAS would take every core, also those on which other workers train
+    with threadpool_limits(setup.threads):
+        state = control.fit(
+            {key: values[splits.train] for key, values in wide.items()},
+            {name: values[splits.train] for name, values in setup.targets.items()},
+            setup.specs,
+            job.candidate.own_params,
+            job.seed,
+        )
     seconds = time.perf_counter() - start
 
     def predict(rows: np.ndarray) -> Predictions:

@@ -140,6 +140,8 @@ class Features:
         values = np.zeros((total, spec.tokens, spec.dim), dtype=np.float32)
         mask = np.zeros((total, spec.tokens), dtype=bool)
         mask[:, 0] = True
+        if "mask" in prepared:  # rows of like length together: an encoder may cut its padding off
+            present = present[np.argsort(prepared["mask"][present].sum(1), kind="stable")]
         module = encoder.build(state, params).to(self.device).eval()
         with torch.inference_mode(), all_cores(), precision(self.device):
             for start in range(0, len(present), ENCODE_BATCH):
