@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmauto.answers.statistics import bootstrap_interval, paired_difference
+from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.verdict import verdict
 from mmauto.engine.metrics import METRICS, observed, score_all
 from mmauto.values import TaskView
@@ -18,6 +18,7 @@ from mmauto.views import (
     Comparison,
     ConfirmationView,
     Costs,
+    Interval,
     Predictions,
     Standing,
     TrialView,
@@ -26,11 +27,12 @@ from mmauto.views import (
 
 @dataclass(frozen=True)
 class _Runs:
-    """The confirmation runs of one arm, by seed."""
+    """The confirmation runs of one arm, by seed, and their scores on the test split."""
 
     arm: ArmView
     runs: Sequence[ConfirmationView]
     validation: float
+    scores: Mapping[int, Scored]
 
 
 def compare(
@@ -50,11 +52,17 @@ def compare(
     upward by points.
     """
     maximise = METRICS[task.metric].maximise
-    confirmed = [found for arm in arms if (found := _runs(arm, confirmations)) is not None]
+    spec, right = task.targets[task.primary], truth["test"][task.primary]
+    shared = Resampled(task.metric, spec, right, groups.get("test"))
+    every = [_runs(arm, confirmations, shared, task.primary) for arm in arms]
+    confirmed = [found for found in every if found is not None]
     confirmed.sort(key=lambda found: -found.validation if maximise else found.validation)
-    single = next((found for found in confirmed if found.arm.kind == "single"), None)
+    single, fusion, control = (
+        next((found for found in confirmed if found.arm.kind == kind), None)
+        for kind in ("single", "fusion", "control")
+    )
     standings = tuple(
-        _standing(task, found, rank, single, trials, truth, groups)
+        _standing(task, found, rank, shared, _gain(shared, found, single), trials, truth["test"])
         for rank, found in enumerate(confirmed, start=1)
     )
     plain = Comparison(
@@ -67,50 +75,52 @@ def compare(
         verdict=(),
     )
     missing = [arm.name for arm in arms if arm.name not in {s.arm.name for s in standings}]
-    rows = int(observed(task.targets[task.primary], truth["test"][task.primary]).sum())
-    return replace(plain, verdict=verdict(plain, task, ceiling, missing, rows))
+    over_control = _gain(shared, fusion, control)
+    rows = int(observed(spec, right).sum())
+    return replace(plain, verdict=verdict(plain, task, ceiling, over_control, missing, rows))
 
 
-def _runs(arm: ArmView, confirmations: Sequence[ConfirmationView]) -> _Runs | None:
+def _runs(
+    arm: ArmView, confirmations: Sequence[ConfirmationView], shared: Resampled, target: str
+) -> _Runs | None:
     runs = sorted(
         (run for run in confirmations if run.arm == arm.name and run.failure is None),
         key=lambda run: run.seed,
     )
     values = [run.value for run in runs if run.value is not None]
-    return _Runs(arm, runs, statistics.fmean(values)) if values else None
+    if not values:
+        return None
+    scores = {run.seed: shared.score(run.test[target]) for run in runs}
+    return _Runs(arm, runs, statistics.fmean(values), scores)
+
+
+def _gain(shared: Resampled, ours: _Runs | None, theirs: _Runs | None) -> Interval | None:
+    """The paired gain over the seeds of both sides, so that a pair differs in the arm alone."""
+    if ours is None or theirs is None or ours.arm.name == theirs.arm.name:
+        return None
+    seeds = [seed for seed in ours.scores if seed in theirs.scores]
+    if not seeds:
+        return None
+    return shared.gain([ours.scores[s] for s in seeds], [theirs.scores[s] for s in seeds])
 
 
 def _standing(
     task: TaskView,
     found: _Runs,
     rank: int,
-    single: _Runs | None,
+    shared: Resampled,
+    difference: Interval | None,
     trials: Sequence[TrialView],
-    truth: Mapping[str, Predictions],
-    groups: Mapping[str, np.ndarray | None],
+    truth: Predictions,
 ) -> Standing:
-    spec, right = task.targets[task.primary], truth["test"][task.primary]
-    runs = [run.test[task.primary] for run in found.runs]
-    difference = None
-    if single is not None and single.arm.name != found.arm.name:
-        # the same seeds on both sides, so that a pair differs in the arm alone
-        theirs = {run.seed: run.test[task.primary] for run in single.runs}
-        pairs = [
-            (run.test[task.primary], theirs[run.seed]) for run in found.runs if run.seed in theirs
-        ]
-        if pairs:
-            ours, other = zip(*pairs, strict=True)
-            difference = paired_difference(
-                task.metric, spec, right, ours, other, groups.get("test")
-            )
     own = [trial for trial in trials if trial.arm == found.arm.name]
     return Standing(
         arm=found.arm,
         rank=rank,
         validation=found.validation,
-        test=bootstrap_interval(task.metric, spec, right, runs, groups.get("test")),
+        test=shared.mean(list(found.scores.values())),
         difference=difference,
-        metrics=_metrics(task, found.runs, truth["test"]),
+        metrics=_metrics(task, found.runs, truth),
         costs=_costs([run.costs for run in found.runs]),
         seeds=len(found.runs),
         trials=sum(trial.state in ("complete", "pruned") for trial in own),

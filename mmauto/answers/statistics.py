@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,13 +22,22 @@ LEVEL = 0.95
 RESAMPLES = 2000
 
 
+@dataclass(frozen=True)
+class Scored:
+    """One run's metric: on the rows as they are, and under each resample ``(R,)``."""
+
+    value: float
+    resamples: np.ndarray
+
+
 class Resampled:
-    """The metric of one or several models under the same resampled rows and seeds.
+    """The same resampled rows for every run that is compared on them.
+
+    A run is scored once; intervals of means and of differences are made of its scores.
 
     Args:
         truth: ``(N,)`` or ``(N, width)``; unobserved rows are left out.
         groups: ``(N,)`` labels whose rows are drawn together, or None.
-        seeds: number of runs of each model; run ``i`` of two models shares its seed.
     """
 
     def __init__(
@@ -36,49 +46,59 @@ class Resampled:
         spec: TargetSpec,
         truth: np.ndarray,
         groups: np.ndarray | None,
-        seeds: int,
         seed: int = 0,
     ):
-        self.metric, self.spec = metric, spec
+        self.metric, self.spec, self.seed = metric, spec, seed
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
-        source = np.random.default_rng(seed)
-        self.rows = self._draw_rows(
-            source, RESAMPLES, None if groups is None else groups[self.known]
-        )
-        self.seeds = source.integers(0, seeds, (len(self.rows), seeds))  # (R, S)
+        self.rows = self._draw_rows(None if groups is None else groups[self.known])
 
-    def _draw_rows(
-        self, source: np.random.Generator, count: int, groups: np.ndarray | None
-    ) -> np.ndarray:
+    def _draw_rows(self, groups: np.ndarray | None) -> np.ndarray:
         """(R, N) how often each row is drawn; R is 0 where no row is observed."""
         size = len(self.truth)
         if not size:
             return np.empty((0, 0), dtype=np.float32)
         units = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
         total = int(units.max()) + 1
-        drawn = source.multinomial(total, np.full(total, 1 / total), size=count)
+        source = np.random.default_rng(self.seed)
+        drawn = source.multinomial(total, np.full(total, 1 / total), size=RESAMPLES)
         return drawn[:, units].astype(np.float32)
 
-    def values(self, runs: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
-        """The mean metric over runs, and the same under each resample ``(R,)``.
+    def draw_seeds(self, count: int) -> np.ndarray:
+        """(R, count) which of ``count`` runs stand for each resample; the same at each call."""
+        source = np.random.default_rng((self.seed, count))
+        return source.integers(0, count, (len(self.rows), count))
 
-        Args:
-            runs: ``(N, width)`` predictions of each run, all rows.
-        """
-        plain = [score(self.metric, self.spec, self.truth, run[self.known]) for run in runs]
-        each = np.stack(  # (S, R)
-            [
-                weighted_score(self.metric, self.spec, self.truth, run[self.known], self.rows)
-                for run in runs
-            ]
+    def score(self, run: np.ndarray) -> Scored:
+        """The metric of one run, ``(N, width)`` predictions for all rows."""
+        given = run[self.known]
+        return Scored(
+            score(self.metric, self.spec, self.truth, given),
+            weighted_score(self.metric, self.spec, self.truth, given, self.rows),
         )
-        picked = each[self.seeds.T, np.arange(each.shape[1])]  # (S, R)
-        return float(np.mean(plain)), picked.mean(axis=0)
+
+    def mean(self, runs: Sequence[Scored]) -> Interval:
+        """The mean over runs, rows and runs resampled crossed."""
+        return interval(*self._crossed(runs))
+
+    def gain(self, runs: Sequence[Scored], reference: Sequence[Scored]) -> Interval:
+        """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
+
+        Run ``i`` of both sides shares its seed; rows and seeds are resampled alike.
+        """
+        one, ones = self._crossed(runs)
+        two, twos = self._crossed(reference)
+        sign = 1.0 if METRICS[self.metric].maximise else -1.0
+        return interval(sign * (one - two), sign * (ones - twos))
+
+    def _crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
+        each = np.stack([run.resamples for run in runs], axis=1)  # (R, S)
+        picked = np.take_along_axis(each, self.draw_seeds(len(runs)), axis=1)
+        return float(np.mean([run.value for run in runs])), picked.mean(axis=1)
 
 
 def interval(value: float, resamples: np.ndarray) -> Interval:
-    """The percentile interval; without spread of its own where nothing is defined."""
+    """The percentile interval; NaN at both ends where the metric is never defined."""
     known = resamples[np.isfinite(resamples)]
     if not len(known):
         return Interval(value, math.nan, math.nan)
@@ -96,7 +116,8 @@ def bootstrap_interval(
     seed: int = 0,
 ) -> Interval:
     """The mean metric over runs with its crossed bootstrap interval."""
-    return interval(*Resampled(metric, spec, truth, groups, len(runs), seed).values(runs))
+    shared = Resampled(metric, spec, truth, groups, seed)
+    return shared.mean([shared.score(run) for run in runs])
 
 
 def paired_difference(
@@ -108,13 +129,13 @@ def paired_difference(
     groups: np.ndarray | None = None,
     seed: int = 0,
 ) -> Interval:
-    """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
+    """How much better ``runs`` are than ``reference``; see `Resampled.gain`.
 
-    Rows and seeds are resampled alike on both sides; runs beyond the shorter list are left out.
+    Runs beyond the shorter list are left out.
     """
+    shared = Resampled(metric, spec, truth, groups, seed)
     count = min(len(runs), len(reference))
-    shared = Resampled(metric, spec, truth, groups, count, seed)
-    one, ones = shared.values(runs[:count])
-    two, twos = shared.values(reference[:count])
-    sign = 1.0 if METRICS[metric].maximise else -1.0
-    return interval(sign * (one - two), sign * (ones - twos))
+    return shared.gain(
+        [shared.score(run) for run in runs[:count]],
+        [shared.score(run) for run in reference[:count]],
+    )

@@ -22,6 +22,7 @@ def verdict(
     found: Comparison,
     task: TaskView,
     ceiling: Mapping[str, float],
+    over_control: Interval | None,
     missing: Sequence[str],
     test_rows: int,
 ) -> tuple[str, ...]:
@@ -29,16 +30,19 @@ def verdict(
 
     Args:
         ceiling: observer -> metric of the ideal observer on the test rows, for simulated data.
+        over_control: paired gain of the fusion over the control, each best on validation; None
+            where they have no seed in common, or one of them is not there.
         missing: arms without a confirmed result.
         test_rows: rows in the test split whose primary label is known.
     """
-    return tuple(_sentences(found, task, ceiling, missing, test_rows))
+    return tuple(_sentences(found, task, ceiling, over_control, missing, test_rows))
 
 
 def _sentences(
     found: Comparison,
     task: TaskView,
     ceiling: Mapping[str, float],
+    over_control: Interval | None,
     missing: Sequence[str],
     test_rows: int,
 ) -> Iterator[str]:
@@ -59,8 +63,8 @@ def _sentences(
         yield from _does_fusion_help(fusion, reference, label)
         yield from _cost(fusion, reference)
     control = next((line for line in found.standings if line.arm.kind == "control"), None)
-    if fusion is not None and control is not None:
-        yield _against_control(fusion, control, label, found.maximise)
+    if fusion is not None and control is not None and over_control is not None:
+        yield _against_control(fusion, control, over_control, label)
     if "all" in ceiling:
         yield (
             f"The ideal observer of all modalities reaches {ceiling['all']:.3f} on these rows; no "
@@ -106,17 +110,14 @@ def _cost(fusion: Standing, reference: Standing) -> Iterator[str]:
         )
 
 
-def _against_control(fusion: Standing, control: Standing, label: str, maximise: bool) -> str:
-    one, two = fusion.test, control.test
-    name = f"{control.arm.name}, the best control,"
-    scores = f"{_with_interval(two)} against {_with_interval(one)}"
-    if one.low <= two.high and two.low <= one.high:
-        return (
-            f"{name} is close to {fusion.arm.name} in {label} ({scores}; the intervals overlap, "
-            "which is not a paired test)."
-        )
-    word = "worse" if (one.value > two.value) == maximise else "better"
-    return f"{name} does {word} than {fusion.arm.name} in {label}: {scores}."
+def _against_control(fusion: Standing, control: Standing, gain: Interval, label: str) -> str:
+    best = f"{control.arm.name}, the best control"
+    size = f"{_signed(gain)} in {label}"
+    if gain.low > 0:
+        return f"{fusion.arm.name} beats {best}, by {size}."
+    if gain.high < 0:
+        return f"{fusion.arm.name} is worse than {best}, by {size}."
+    return f"This data cannot tell {fusion.arm.name} from {best}: the difference is {size}."
 
 
 def _with_interval(found: Interval) -> str:

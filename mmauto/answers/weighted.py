@@ -101,8 +101,10 @@ def _steps(
     falling = scores[order]
     starts = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
     drawn, good = weights[:, order].astype(float), positive[order]
-    above = np.add.reduceat(drawn * good, starts, axis=1)
-    return above, np.add.reduceat(drawn * ~good, starts, axis=1)
+    above, below = drawn * good, drawn * ~good
+    if len(starts) == len(order):  # without ties there is nothing to add up
+        return above, below
+    return np.add.reduceat(above, starts, axis=1), np.add.reduceat(below, starts, axis=1)
 
 
 def _auroc(good: np.ndarray, bad: np.ndarray) -> np.ndarray:

@@ -214,6 +214,22 @@ def test_runs_are_paired_by_seed_where_one_side_lacks_a_seed() -> None:
     assert expected.value == pytest.approx(((11 - 1) + (23 - 3)) / 2 / ROWS)
 
 
+def test_the_verdict_pairs_the_fusion_with_the_best_control(study: StudyView) -> None:
+    def given(name: str) -> list[np.ndarray]:
+        return [run.test["diagnosis"] for run in study.confirmations if run.arm == name]
+
+    found = of_study(study)
+
+    fusion = next(line.arm.name for line in found.standings if line.arm.kind == "fusion")
+    gain = paired_difference(
+        "balanced_accuracy", DIAGNOSIS, study.truth["test"]["diagnosis"], given(fusion),
+        given("boosting"), study.groups["test"],
+    )  # fmt: skip
+    assert gain.low > 0
+    size = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+    assert f"{fusion} beats boosting, the best control, by {size}" in " ".join(found.verdict)
+
+
 def test_the_order_in_which_runs_were_stored_does_not_matter(study: StudyView) -> None:
     turned = replace(study, confirmations=tuple(reversed(study.confirmations)))
 

@@ -69,50 +69,67 @@ def test_the_value_is_the_mean_of_the_plain_metric_over_seeds(metric: str, kind:
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["rows", "groups"])
+@pytest.mark.parametrize("tied", [False, True], ids=["apart", "tied"])
 @pytest.mark.parametrize(("metric", "kind"), FITTING)
 def test_resamples_are_the_metric_of_the_repeated_rows(
-    metric: str, kind: Kind, grouped: bool
+    metric: str, kind: Kind, tied: bool, grouped: bool
 ) -> None:
     spec = SPECS[kind]
-    truth, runs = draw(spec)
+    truth, runs = draw(spec, runs=1)
+    run = runs[0].round(1) if tied else runs[0]
     groups = np.array([f"patient {row // 3}" for row in range(len(truth))]) if grouped else None
-    shared = Resampled(metric, spec, truth, groups, len(runs))
+    shared = Resampled(metric, spec, truth, groups)
 
-    _, found = shared.values(runs)
+    found = shared.score(run)
 
-    for index in range(0, len(found), len(found) // 10):
+    assert found.value == score(metric, spec, truth, run)
+    for index in range(0, len(found.resamples), len(found.resamples) // 10):
         rows = np.repeat(np.arange(len(truth)), shared.rows[index].astype(int))
-        plain = [score(metric, spec, truth[rows], runs[run][rows]) for run in shared.seeds[index]]
-        assert found[index] == pytest.approx(np.mean(plain), rel=1e-5)
+        plain = score(metric, spec, truth[rows], run[rows])
+        assert found.resamples[index] == pytest.approx(plain, rel=1e-5)
+
+
+def test_an_interval_is_that_of_the_mean_over_the_drawn_seeds() -> None:
+    truth, runs = draw(MULTICLASS)
+    shared = Resampled("accuracy", MULTICLASS, truth, None)
+    scored = [shared.score(run) for run in runs]
+
+    found = shared.mean(scored)
+
+    means = [
+        np.mean([scored[run].resamples[index] for run in drawn])
+        for index, drawn in enumerate(shared.draw_seeds(len(runs)))
+    ]
+    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]))
 
 
 def test_a_class_that_a_resample_misses_is_left_out_of_its_balanced_accuracy() -> None:
     truth = np.array([0] * 12 + [1] * 6 + [2])
-    runs = [np.eye(3)[truth], np.eye(3)[np.zeros(len(truth), dtype=int)]]
-    shared = Resampled("balanced_accuracy", MULTICLASS, truth, None, len(runs))
-    missed = np.flatnonzero(shared.rows[:, -1] == 0)
+    shared = Resampled("balanced_accuracy", MULTICLASS, truth, None)
+    classes = [(shared.rows[:, truth == place] > 0).any(axis=1) for place in range(3)]
+    seen = np.sum(classes, axis=0)
 
-    _, found = shared.values(runs)
+    always_first = shared.score(np.eye(3)[np.zeros(len(truth), dtype=int)]).resamples
 
-    assert len(missed) > 100
-    for index in missed[:20]:
-        by_run = np.where(shared.seeds[index] == 0, 1.0, 0.5)
-        assert found[index] == pytest.approx(by_run.mean())
+    assert (seen < 3).sum() > 100
+    assert always_first == pytest.approx(1 / seen)
 
 
 def test_every_resample_draws_as_many_rows_as_there_are_and_as_many_seeds() -> None:
     truth, runs = draw(MULTICLASS)
-    shared = Resampled("accuracy", MULTICLASS, truth, None, len(runs))
+    shared = Resampled("accuracy", MULTICLASS, truth, None)
+    seeds = shared.draw_seeds(len(runs))
 
     assert (shared.rows.sum(axis=1) == len(truth)).all()
-    assert shared.seeds.shape == (len(shared.rows), len(runs))
-    assert set(shared.seeds.ravel()) == {0, 1, 2}
+    assert seeds.shape == (len(shared.rows), len(runs))
+    assert set(seeds.ravel()) == {0, 1, 2}
+    assert (seeds == shared.draw_seeds(len(runs))).all()  # or differences were not paired
 
 
 def test_rows_of_a_group_are_drawn_together() -> None:
-    truth, runs = draw(MULTICLASS)
+    truth, _ = draw(MULTICLASS)
     groups = np.array([f"patient {row % 10}" for row in range(len(truth))])
-    shared = Resampled("accuracy", MULTICLASS, truth, groups, len(runs))
+    shared = Resampled("accuracy", MULTICLASS, truth, groups)
 
     for group in np.unique(groups):
         drawn = shared.rows[:, groups == group]
