@@ -69,6 +69,20 @@
     if (plots.length) draw();
   });
 
+  // paper is light and narrow, whatever the screen is
+  let chosen;
+  addEventListener("beforeprint", () => {
+    chosen = root.dataset.theme;
+    root.dataset.theme = "light";
+    root.classList.add("printing");
+    if (plots.length) draw();
+  });
+  addEventListener("afterprint", () => {
+    if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
+    root.classList.remove("printing");
+    if (plots.length) draw();
+  });
+
   const number = (cell) => cell.dataset.sort === undefined ? NaN : parseFloat(cell.dataset.sort);
   for (const table of document.querySelectorAll("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];

@@ -42,6 +42,7 @@ class Importance(Section):
                         "y": [plain(name) for name in reversed(names)],
                         "z": cells,
                         "zmin": 0,
+                        "zmax": max(total.values()) or 1.0,
                         "colorscale": [[0, "rgba(0,114,178,0.08)"], [1, "rgba(0,114,178,1)"]],
                         "xgap": 2,
                         "ygap": 2,

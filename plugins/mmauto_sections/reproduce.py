@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,16 +24,15 @@ class Reproduce(Section):
             machine["seconds"] = round(machine["seconds"], 1)
         blocks = [
             Code(study.command, "On the same versions, on a CPU, this gives the same trials:"),
-            Code(_lines(study.config), "Configuration, as in study.toml:"),
-            Code(_lines(study.environment.get("versions", {})), "Versions:"),
-            Code(_lines(machine), "Machine, and seconds spent:"),
+            Code(_toml(study.config), "Configuration, as in study.toml:"),
+            Code(_toml(study.environment.get("versions", {})), "Versions:"),
+            Code(_toml(machine), "Machine, and seconds spent:"),
         ]
         return [block for block in blocks if block.text]
 
 
-def _lines(values: Mapping[str, Any]) -> str:
-    # JSON writes text, numbers and lists as TOML does
-    return "\n".join(
-        f"{name} = {json.dumps(value, ensure_ascii=False, default=str)}"
-        for name, value in values.items()
-    )
+def _toml(values: Mapping[str, Any]) -> str:
+    import tomli_w
+
+    known = {name: value for name, value in values.items() if value not in (None, {})}
+    return tomli_w.dumps(known).rstrip()

@@ -188,7 +188,8 @@ def test_a_fusion_of_about_the_same_cost_is_not(seconds: float) -> None:
     [
         (
             ABOVE,
-            "mix beats boosting, the best control, by +0.050 [+0.010, +0.090] in balanced accuracy.",
+            "mix beats boosting, the best control, by +0.050 [+0.010, +0.090] in balanced "
+            "accuracy.",
         ),
         (
             BELOW,

@@ -120,6 +120,8 @@ def test_importances_stand_under_their_arms() -> None:
     assert set(heat["y"]) == {name for arm in arms for name in arm.importances}
     for row, name in zip(heat["z"], heat["y"], strict=True):
         assert row == [arm.importances.get(name) for arm in arms]
+    # plotly heeds neither end alone: the palest cell would be the least share, not none
+    assert (heat["zmin"], heat["zmax"]) == (0, 0.6)
 
 
 def test_only_the_largest_importances_are_shown_and_the_caption_says_so() -> None:

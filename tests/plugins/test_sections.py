@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import asdict, replace
 
 import pytest
@@ -94,44 +95,58 @@ def test_the_verdict_calls_simulated_data_simulated() -> None:
 
 @pytest.mark.parametrize("study", [fake_study(2), minimised()], ids=["maximised", "minimised"])
 def test_the_leaderboard_shows_the_rows_that_every_other_door_gives(study: StudyView) -> None:
-    table = only(Table, render("leaderboard", study))
-    place = {title: index for index, title in enumerate(table.columns)}
-    gain = f"gain over {study.comparison.reference}"
+    scores, costs = render("leaderboard", study)
     rows = leaderboard_rows(study.comparison)
-    assert len(table.rows) == len(rows)
-    for shown, row in zip(table.rows, rows, strict=True):
-        assert str(shown[0]).removesuffix(" ★") == row["arm"]
-        assert shown[place["validation"]] == row["validation"]
-        assert shown[place["test"]] == row["test"]
-        assert shown[2 + place["validation"]] == f"{row['test_low']:.3f} to {row['test_high']:.3f}"
-        assert shown[place[gain]] == row["difference"]
-        assert shown[place["train, s"]] == (row["train_seconds"] or None)
-        assert shown[place["parameters"]] == (row["parameters"] or None)
-        assert shown[place["latency of 1, ms"]] == (row["latency_1_ms"] or None)
-        assert shown[place["of 64, ms"]] == (row["latency_64_ms"] or None)
-        assert shown[place["trials"]] == row["trials"]
-        assert shown[place["failed"]] == row["failed"]
+    assert len(scores.rows) == len(costs.rows) == len(rows)
+    for quality, price, row in zip(scores.rows, costs.rows, rows, strict=True):
+        shown = dict(zip([*scores.columns, *costs.columns], [*quality, *price], strict=True))
+        assert quality[0] == price[0]
+        assert str(shown["arm"]).removesuffix(" ★") == row["arm"]
+        assert shown["validation"] == row["validation"]
+        assert shown["test"] == row["test"]
+        assert shown["95 % interval"] == f"{row['test_low']:.3f} to {row['test_high']:.3f}"
+        assert shown["gain"] == row["difference"]
+        if row["difference"] is not None:
+            ends = f"{row['difference_low']:.3f} to {row['difference_high']:.3f}"
+            assert shown["95 % interval of the gain"] == ends
+        assert shown["train, s"] == (row["train_seconds"] or None)
+        assert shown["trained parameters"] == (row["parameters"] or None)
+        assert shown["frozen"] == (row["frozen_parameters"] or None)
+        assert shown["latency of 1, ms"] == (row["latency_1_ms"] or None)
+        assert shown["of 64, ms"] == (row["latency_64_ms"] or None)
+        assert shown["trials"] == row["trials"]
+        assert shown["failed"] == row["failed"]
 
 
 def test_the_star_is_the_winners_and_the_reference_says_so() -> None:
     study = fake_study()
-    table = only(Table, render("leaderboard", study))
-    starred = [str(row[0]) for row in table.rows if "★" in str(row[0])]
-    assert starred == [f"{study.comparison.winner} ★"]
-    reference = [row[0] for row in table.rows if "reference" in row]
-    assert reference == [study.comparison.reference]
+    for table in render("leaderboard", study):
+        starred = [str(row[0]) for row in table.rows if "★" in str(row[0])]
+        assert starred == [f"{study.comparison.winner} ★"]
+    scores, _ = render("leaderboard", study)
+    assert [row[0] for row in scores.rows if "reference" in row] == [study.comparison.reference]
+    assert f"The gain is that over {study.comparison.reference}" in scores.caption
+
+
+def test_without_a_gain_only_the_reference_is_called_so() -> None:
+    study = fake_study()
+    lines = tuple(replace(line, difference=None) for line in study.comparison.standings)
+    study = replace(study, comparison=replace(study.comparison, standings=lines, reference=None))
+    scores, _ = render("leaderboard", study)
+    assert {row[-1] for row in scores.rows} == {None}
+    assert "gain" not in scores.caption
 
 
 def test_the_leaderboard_says_which_way_is_better() -> None:
-    assert "higher is better" in only(Table, render("leaderboard", fake_study())).caption
-    assert "lower is better" in only(Table, render("leaderboard", minimised())).caption
+    assert "higher is better" in render("leaderboard", fake_study())[0].caption
+    assert "lower is better" in render("leaderboard", minimised())[0].caption
 
 
 def test_a_cost_that_does_not_apply_is_a_dash() -> None:
     study = fake_study()
     line = replace(study.comparison.standings[0], costs=Costs())
     study = replace(study, comparison=replace(study.comparison, standings=(line,)))
-    assert only(Table, render("leaderboard", study)).rows[0][7:12] == [None] * 5
+    assert render("leaderboard", study)[1].rows[0][1:7] == [None] * 6
 
 
 # ------------------------------------------------------------------------------- strategies
@@ -231,15 +246,17 @@ def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
     assert texts[-2:] == list(study.notes)
 
 
-def test_a_command_to_copy_comes_first_and_numbers_keep_their_digits() -> None:
-    config = {"lr": 0.00123, "note": 'it\'s "so"', "fusions": ["a"], "fast": True}
-    environment = {"seconds": 12.3456, "versions": {"torch": "2"}, "created": 1.0}
+def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:
+    config = {
+        "lr": 0.00123, "note": 'it\'s "so"', "fusions": ["a"], "fast": True,
+        "space": {"train/optimiser": "adamw", "fusion/concat_mlp/width": {"low": 8, "high": 64}},
+    }  # fmt: skip
+    environment = {"seconds": 12.3456, "versions": {"torch": "2"}, "created": 1.0, "gpu": None}
     command, settings, versions, machine = (
         block.text
         for block in render("reproduce", fake_study(config=config, environment=environment))
     )
     assert command == fake_study().command
-    lines = dict(line.split(" = ") for line in settings.splitlines())
-    assert {name: json.loads(value) for name, value in lines.items()} == config
+    assert tomllib.loads(settings) == config
     assert versions == 'torch = "2"'
     assert machine == "seconds = 12.3"

@@ -174,17 +174,18 @@ def test_every_section_and_every_figure_is_there_to_see(visit, width: int) -> No
 
 
 def test_numbers_sort_as_numbers_both_ways(visit) -> None:
-    page = visit()
+    page, costs = visit(), "#leaderboard .scroll:last-of-type table"
     columns = page.execute_script(
-        "return [...document.querySelectorAll('#leaderboard th')].map(head => head.textContent)"
+        "return [...document.querySelectorAll('#leaderboard .scroll:last-of-type th')]"
+        ".map(head => head.textContent)"
     )
-    place = columns.index("parameters")
-    way, up = sorted_by(page, "#leaderboard table", place)
+    place = columns.index("trained parameters")
+    way, up = sorted_by(page, costs, place)
     numbers = [int(cell.replace(",", "")) for cell in up if cell != "–"]
     assert way == "ascending"
     assert numbers == sorted(numbers)
     assert len(set(numbers)) > 3
-    way, down = sorted_by(page, "#leaderboard table", place)
+    way, down = sorted_by(page, costs, place)
     numbers = [int(cell.replace(",", "")) for cell in down if cell != "–"]
     assert way == "descending"
     assert numbers == sorted(numbers, reverse=True)
@@ -215,6 +216,24 @@ def test_the_theme_follows_the_system_until_the_reader_changes_it(visit, theme: 
     assert before[0] != after[0]
     assert before[1] != after[1]  # the figures are drawn anew
     page.execute_script("document.getElementById('theme').click()")
+    assert page.execute_script(look) == before
+
+
+def test_paper_is_light_and_narrow_and_the_screen_is_as_it_was_afterwards(visit) -> None:
+    page = visit(theme="dark")
+    look = (
+        "return [getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('.plot .xtick text')).fill,"
+        " Math.max(...[...document.querySelectorAll('.plot svg.main-svg')]"
+        ".map(svg => svg.getBoundingClientRect().width))]"
+    )
+    before = page.execute_script(look)
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    ground, text, widest = page.execute_script(look)
+    assert ground == "rgb(255, 255, 255)"
+    assert text != before[1]
+    assert widest <= 42 * 16 < before[2]
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
     assert page.execute_script(look) == before
 
 
