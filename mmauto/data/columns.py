@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,21 +17,21 @@ if TYPE_CHECKING:
 Rows = Sequence[int] | np.ndarray
 
 
-class _Samples:
+class _Samples(ABC):
     """What all columns share: length, iteration, and a digest over samples and their order."""
 
     modality: ClassVar[str]
     fields: Mapping[str, str] = MappingProxyType({})
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def __getitem__(self, index: int) -> Any: ...
 
+    @abstractmethod
     def raw(self, index: int) -> bytes:
         """The bytes that identify a sample; empty where it is missing."""
-        raise NotImplementedError
 
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self)))

@@ -72,6 +72,10 @@ class Executor(Runner):
             epoch += 1
         return [outcomes[job.id] for job in jobs]
 
+    def close(self) -> None:
+        """Forget the features; this process itself holds nothing else."""
+        self.features = Features(self.setup, self.registry, self.features.say)
+
     def _run(self, job: TrialJob) -> Running:
         start = self._control if job.candidate.kind == "control" else self._fusion
         return start(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -121,12 +122,13 @@ class Setup:
         return next(iter(self.specs))
 
 
-class Runner:
+class Runner(ABC):
     """The door between search and engine: something that runs packs of jobs."""
 
+    @abstractmethod
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
         """Train the jobs side by side, epoch by epoch; never raises for a single job."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
-        """Give back what is held."""
+        """Give back what is held, for good."""
