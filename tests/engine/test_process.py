@@ -71,6 +71,7 @@ def test_a_kill_from_outside_is_named_with_its_signal(
     assert "signal 9" in outcome.failure.message
 
 
+@pytest.mark.slow
 def test_a_silent_trial_is_ended(setup: Setup, registry: Registry, make_job: Make) -> None:
     executor = ProcessExecutor(silence=8.0)
     executor.use(setup)

@@ -16,7 +16,7 @@ from mmauto.plugin import Figure, Section, Table, Text
 from mmauto.report.page import write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
