@@ -32,8 +32,12 @@ class StudyConfig:
     Attributes:
         task: a built-in or plugged-in task; empty when ``data`` and ``target`` define one.
         data: a table, or a folder with ``data.csv``.
-        image, text, tabular, target: column names; empty: the task's own.
-        group, split: column names; None: ``group``/``split`` where the table has them; empty: off.
+        image, text, tabular, target: column names; empty: the task's own, or guessed.
+        group, split, id: column names; None: those of this name, or guessed; empty: off.
+        roles: column -> role, over what is guessed of a table.
+        image_folder: where image paths start; None: the table's folder.
+        max_bad: share of the images that may be unusable; they count as missing.
+        separator: between the labels of a multilabel target.
         trials: per arm.
         time: seconds for the whole search, confirmation included; None: no limit.
         epochs, patience: per trial; early stopping on the validation metric.
@@ -56,6 +60,11 @@ class StudyConfig:
     target: tuple[str, ...] = ()
     group: str | None = None
     split: str | None = None
+    id: str | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)
+    image_folder: str | None = None
+    max_bad: float = 0.05
+    separator: str = ""
     metric: str = ""
     class_weights: str = "auto"
     trials: int = 10
@@ -239,6 +248,11 @@ def _check(config: StudyConfig, source: str) -> None:
             raise ConfigError(
                 f"{where(key)} must be at least {least}, it is {getattr(config, key)}"
             )
+    if not 0 <= config.max_bad < 1:
+        raise ConfigError(
+            f"{where('max_bad')} must be a share from 0 to less than 1, or like 5%, it is "
+            f"{config.max_bad:g}"
+        )
     if config.seed > MOST_SEED:
         raise ConfigError(f"{where('seed')} must be at most {MOST_SEED}, it is {config.seed}")
     for key in ("time", "trial_timeout"):

@@ -48,11 +48,13 @@ class Component(ABC):
         name: ``^[a-z][a-z0-9_]*$``, unique in its kind.
         summary: one line, shown by ``mmauto plugins``.
         reference: the paper or library that defines it.
+        licence: of pretrained weights that it brings, for the model card; empty where it has none.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     reference: ClassVar[str]
+    licence: ClassVar[str] = ""
 
     def space(self, task: TaskView) -> Space:
         """The hyper-parameters to search, each with a default; none unless overridden."""
@@ -87,6 +89,7 @@ class Encoder(Component):
     def prepare(self, column: Column, state: State, params: Params) -> Mapping[str, Tensor]:
         """Raw samples -> arrays ``(N, ...)`` by name; missing samples become zeros.
 
+        A sample's arrays depend on the sample alone: the host prepares a column in parts.
         An array called ``mask`` ``(N, T)`` says which positions are real; the host then encodes
         rows of like length together.
         """

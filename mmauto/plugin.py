@@ -34,7 +34,9 @@ from mmauto.views import (
     Comparison,
     ConfirmationView,
     Figure,
+    Finding,
     Interval,
+    RoleGuess,
     Standing,
     StudyView,
     Table,
@@ -43,23 +45,24 @@ from mmauto.views import (
 )
 
 if TYPE_CHECKING:
-    from mmauto.data.columns import ImageArrays, TabularValues, Texts
+    from mmauto.data.columns import TabularValues, Texts
     from mmauto.data.dataset import Dataset, TargetColumn
+    from mmauto.data.image_columns import ImageArrays
     from mmauto.data.table import read_table
 
 __all__ = [
     "API_VERSION", "ArmView", "Batch", "Block", "Choice", "Code", "Column", "Comparison",
     "ConfirmationView", "Control", "DataError", "Dataset", "Encoder", "FeatureSpec", "Figure",
-    "Float", "Fusion", "FusionResult", "HeadFactory", "ImageArrays", "Int", "Interval",
-    "MmautoError", "Params", "PluginError", "Regulariser", "Section", "Space", "Standing",
-    "State", "StudyView", "Table", "TabularValues", "TargetColumn", "TargetSpec", "Task",
-    "TaskView", "Text", "Texts", "Tokens", "TrialView", "hookimpl", "read_table",
+    "Finding", "Float", "Fusion", "FusionResult", "HeadFactory", "ImageArrays", "Int", "Interval",
+    "MmautoError", "Params", "PluginError", "Regulariser", "RoleGuess", "Section", "Space",
+    "Standing", "State", "StudyView", "Table", "TabularValues", "TargetColumn", "TargetSpec",
+    "Task", "TaskView", "Text", "Texts", "Tokens", "TrialView", "hookimpl", "read_table",
 ]  # fmt: skip
 
 _LAZY = {
     "Dataset": "mmauto.data.dataset",
     "TargetColumn": "mmauto.data.dataset",
-    "ImageArrays": "mmauto.data.columns",
+    "ImageArrays": "mmauto.data.image_columns",
     "TabularValues": "mmauto.data.columns",
     "Texts": "mmauto.data.columns",
     "read_table": "mmauto.data.table",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,7 @@ def run(config: StudyConfig, watcher: Watcher) -> Study:
     try:
         registry = load_registry()
         prepared = prepare(config, registry, device)
+        config = prepared.config
         arms = make_arms(registry, prepared.task, config)
         store = _open(config, prepared, arms)
         for runner in runners:
@@ -189,8 +191,7 @@ def _work(
     start: float,
 ) -> None:
     """Search, confirm, and what follows from the trials."""
-    for note in prepared.notes:
-        watcher.note(note)
+    watcher.data(prepared.setup.dataset.roles, prepared.findings)
     maximise = METRICS[prepared.task.metric].maximise
     clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
     hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
@@ -233,8 +234,9 @@ def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> Study
         about = environment(prepared.setup.device)
         facts = {
             "rows": prepared.rows, "ceiling": dict(prepared.ceiling),
-            "notes": list(prepared.notes), "fingerprint": prepared.fingerprint,
-            "licence": prepared.setup.dataset.licence,
+            "findings": [asdict(found) for found in prepared.findings],
+            "roles": [asdict(guess) for guess in prepared.setup.dataset.roles],
+            "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
         }  # fmt: skip
         truth = prepared.truth(), prepared.groups(), prepared.ids()
         save_truth(config.folder, *truth)
@@ -243,7 +245,9 @@ def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> Study
             config.folder, config.name, config.identity(), prepared.task, facts, about,
             command(config), [arm.view for arm in arms],
         )  # fmt: skip
-    changed = difference(store.config, config.identity())
+    # settings that are newer than the stored study count as their defaults
+    stored = from_mapping({**store.config, "name": config.name}).identity()
+    changed = difference(stored, config.identity())
     same_data = store.facts["fingerprint"] == prepared.fingerprint
     if changed or not same_data:
         store.close()

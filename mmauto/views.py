@@ -30,6 +30,40 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class RoleGuess:
+    """What a column of the user's table is used as, and why.
+
+    Attributes:
+        role: image, text, numeric, categorical, target, group, split, id or ignore.
+        reason: what spoke for it; ``"named"`` where the user said so.
+    """
+
+    column: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the data that the user should know before trusting any figure.
+
+    Attributes:
+        kind: a short name for programs, e.g. ``leak``, ``duplicates``, ``bad_images``.
+        text: a clause with counts.
+        action: what was done about it, or what the user can do; may be empty.
+        warning: it may spoil the answer; other findings are remarks.
+    """
+
+    kind: str
+    text: str
+    action: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.action}" if self.action else self.text
+
+
+@dataclass(frozen=True)
 class Costs:
     """What a confirmed model costs; 0 where a figure does not apply.
 
@@ -187,6 +221,9 @@ class StudyView:
         rows: split -> number of rows, with ``train``.
         ceiling: observer -> primary metric of the ideal observer on the test rows (simulated
             data only), e.g. ``{"image": 0.6, "all": 0.9}``.
+        findings: about the data, warnings first.
+        roles: of the columns of the user's own table.
+        licence: of the data, where known.
     """
 
     name: str
@@ -202,8 +239,10 @@ class StudyView:
     ids: Mapping[str, np.ndarray]
     rows: Mapping[str, int]
     ceiling: Mapping[str, float]
-    notes: Sequence[str]
+    findings: Sequence[Finding]
     comparison: Comparison
+    roles: Sequence[RoleGuess] = ()
+    licence: str = ""
 
 
 # ------------------------------------------------------------------------------- report blocks

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmauto.answers.compare import compare
 from mmauto.store.study import StudyStore
-from mmauto.views import StudyView
+from mmauto.views import Finding, RoleGuess, StudyView
 
 
 def study_view(store: StudyStore) -> StudyView:
@@ -27,6 +30,14 @@ def study_view(store: StudyStore) -> StudyView:
         ids=ids,
         rows=store.facts["rows"],
         ceiling=ceiling,
-        notes=store.facts["notes"],
+        findings=_findings(store.facts),
+        roles=[RoleGuess(**guess) for guess in store.facts.get("roles", [])],
+        licence=store.facts["licence"],
         comparison=compare(store.task, arms, trials, confirmations, truth, groups, ceiling=ceiling),
     )
+
+
+def _findings(facts: Mapping[str, Any]) -> list[Finding]:
+    # studies of the first release stored sentences
+    said = [Finding("reading", note) for note in facts.get("notes", [])]
+    return said + [Finding(**found) for found in facts.get("findings", [])]

@@ -16,8 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mmauto.cli.findings import show_data
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ArmView, Interval, TrialView
+from mmauto.views import ArmView, Finding, Interval, RoleGuess, TrialView
 
 if TYPE_CHECKING:
     from mmauto.study import Study
@@ -57,6 +58,10 @@ class PlainLines(Watcher):
         """One line with the plan."""
         self.total = sum(totals.values())
         self._line(f"{len(arms)} arms, {self.total} trials, then {seeds} confirmation runs an arm")
+
+    def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
+        """The table of roles, and a line a finding."""
+        show_data(Console(stderr=True), roles, findings)
 
     def note(self, text: str) -> None:
         """A line."""
@@ -108,6 +113,10 @@ class Board(Watcher):
         self.arms, self.totals, self.seeds = arms, totals, seeds
         self.better = max if maximise else min
         self.states = {arm.name: Counter() for arm in arms}
+
+    def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
+        """Above the table, where it stays."""
+        show_data(self.console, roles, findings)
 
     def note(self, text: str) -> None:
         """Above the table, where it stays."""

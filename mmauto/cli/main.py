@@ -14,6 +14,7 @@ from mmauto.version import __version__
 
 COMMANDS = {
     "search": ("mmauto.cli.search", "Search encoders and fusions, compare them, write a report."),
+    "data": ("mmauto.cli.data", "Check a table: what its columns are, and what is wrong with it."),
     "show": ("mmauto.cli.show", "Show a stored study: arms, trials, best, files."),
     "report": ("mmauto.cli.report", "Write a study's HTML report anew."),
     "plugins": ("mmauto.cli.plugins", "List encoders, fusions and other components."),

@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from mmauto import config
+from mmauto.cli.parameters import Assignment, Duration, Names, Share
 from mmauto.errors import ConfigError
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "": 1}
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Comma-separated names; a name holds no comma (study files have lists for that)."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """``"a,b"`` -> ``("a", "b")``."""
-        if not isinstance(value, str):
-            return tuple(value)
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, or ``90s``, ``10m``, ``2h``."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Text -> seconds."""
-        found = re.fullmatch(r"(-?\d[\d.]*)\s*([smh]?)", str(value).strip())
-        if found is None or found[1].count(".") > 1:
-            self.fail(f"a duration is seconds, or like 90s, 10m, 2h; {value!r} is not", param, ctx)
-        return float(found[1]) * UNITS[found[2]]
 
 
 def _choice(options: tuple[str, ...]) -> click.Choice[str]:
@@ -46,13 +19,25 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.command("search")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--task", help="A built-in or plugged-in task, e.g. medical.")
-@click.option("--data", help="A table (CSV, Parquet, JSONL) or a folder with data.csv.")
+@click.option("--data", help="A table (CSV, Parquet, JSONL, Excel) or a folder with one.")
 @click.option("--image", type=Names(), help="Image columns: paths relative to the table.")
 @click.option("--text", type=Names(), help="Text columns.")
 @click.option("--tabular", type=Names(), help="Numeric and categorical columns.")
 @click.option("--target", type=Names(), help="Columns to predict, the primary one first.")
 @click.option("--group", help="Column whose groups stay on one side of a split, e.g. patient.")
 @click.option("--split", help="Column with train, valid, test.")
+@click.option("--id", help="Column with a unique name of each row.")
+@click.option(
+    "--role",
+    "roles",
+    type=Assignment(),
+    multiple=True,
+    metavar="COLUMN=ROLE",
+    help="Over the guess: image, text, numeric, categorical, group, split, id or ignore.",
+)
+@click.option("--image-folder", help="Where image paths start; default: the table's folder.")
+@click.option("--max-bad", type=Share(), help="Share of unusable images let through (default 5%).")
+@click.option("--separator", help="Between the labels of a multilabel target (default |).")
 @click.option("--metric", help="The primary target's metric; by default as its kind suggests.")
 @click.option(
     "--class-weights", type=_choice(config.CLASS_WEIGHTS), help="Weigh classes in the loss."
@@ -89,7 +74,9 @@ def command(
 
     FILE is a study file in TOML; flags given beside it win over it.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
+    given = {key: value for key, value in flags.items() if value not in (None, ())}
+    if "roles" in given:
+        given["roles"] = dict(given["roles"])
     settings = settings_of(file, resume, given)
     from mmauto import study
     from mmauto.cli.display import live_display, show_result

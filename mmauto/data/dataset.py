@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmauto.errors import DataError
 from mmauto.values import Column, Kind
+from mmauto.views import Finding, RoleGuess
+
+if TYPE_CHECKING:
+    from mmauto.data.images import Look
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,11 @@ class Dataset:
             the primary target that are best possible for its metric.
         simulated: say so wherever results show.
         notes: sentences about the data that the user must see.
+        findings: what reading the data has found out.
+        roles: of the columns of a user's table.
+        sources: key -> the table's columns that it was made of; a key that is not there was made
+            of the column of the same name (tabular: of its fields).
+        looks: image key -> ``(N,)`` what `mmauto.data.images` saw in each picture.
         licence: of the data, where known.
     """
 
@@ -54,7 +65,55 @@ class Dataset:
     ideal: Mapping[str, np.ndarray] = field(default_factory=dict)
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    roles: tuple[RoleGuess, ...] = ()
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    looks: Mapping[str, Sequence[Look | None]] = field(default_factory=dict)
     licence: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def source(self, key: str) -> tuple[str, ...]:
+        """The columns of a table that hold this modality."""
+        return self.sources.get(key) or tuple(self.columns[key].fields) or (key,)
+
+    def take(self, rows: np.ndarray) -> Dataset:
+        """The same data with only ``rows``, in that order."""
+        return replace(
+            self,
+            columns={key: column.take(rows) for key, column in self.columns.items()},
+            targets={k: replace(t, values=t.values[rows]) for k, t in self.targets.items()},
+            ids=self.ids[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            split=None if self.split is None else self.split[rows],
+            ideal={observer: scores[rows] for observer, scores in self.ideal.items()},
+            looks={key: [looks[int(row)] for row in rows] for key, looks in self.looks.items()},
+        )
+
+
+def without_empty_rows(data: Dataset) -> Dataset:
+    """The data without rows whose only inputs were pictures that cannot be used.
+
+    Raises:
+        DataError: a row has no input at all in the table itself.
+    """
+    some = np.logical_or.reduce([column.present for column in data.columns.values()])
+    if some.all():
+        return data
+    empty = np.flatnonzero(~some)
+    broken = [any(looks[int(row)] is not None for looks in data.looks.values()) for row in empty]
+    if not all(broken):
+        odd = [str(data.ids[row]) for row, bad in zip(empty, broken, strict=True) if not bad]
+        raise DataError(
+            f"every row needs at least one input, {len(odd)} of {len(data)} rows of "
+            f"{data.name!r} have none (row {_some(odd)}); fill a cell of each, or delete the rows"
+        )
+    named = _some([str(data.ids[row]) for row in empty])
+    text = f"{len(empty)} rows have nothing but a picture that cannot be used (row {named})"
+    found = Finding("empty_rows", text, "left out", warning=True)
+    return replace(data.take(np.flatnonzero(some)), findings=(*data.findings, found))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

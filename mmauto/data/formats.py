@@ -34,6 +34,11 @@ class RawTable:
     values: Mapping[str, list[Any]]
     notes: tuple[str, ...] = ()
 
+    @property
+    def folder(self) -> Path:
+        """Where relative image paths start."""
+        return self.path.parent
+
     def __len__(self) -> int:
         return len(next(iter(self.values.values()), []))
 

@@ -42,12 +42,14 @@ def observed(target: TargetColumn) -> np.ndarray:
 
 
 def read_target(
-    name: str, cells: Sequence[Cell], where: str, metric: str = ""
+    name: str, cells: Sequence[Cell], where: str, metric: str = "", separator: str = ""
 ) -> tuple[TargetColumn, list[str]]:
     """A target from its cells, with notes on what was guessed.
 
     Args:
         where: the table, for messages.
+        separator: between the labels of one cell; given, the target is multilabel wherever a cell
+            holds it; default ``|``.
 
     Raises:
         DataError: no label at all, one value only, or hardly any value twice.
@@ -55,8 +57,14 @@ def read_target(
     what = f"target {name!r} of {where}"
     if all(cell is None for cell in cells):
         raise DataError(f"a target needs labels, {what} has none; fill it or name another column")
-    if any(isinstance(cell, tuple) or "|" in cell for cell in cells if cell is not None):
-        return _multilabel(name, cells, what, metric), []
+    mark = separator or "|"
+    if any(isinstance(cell, tuple) or mark in cell for cell in cells if cell is not None):
+        return _multilabel(name, cells, what, metric, mark), []
+    if separator:
+        raise DataError(
+            f"the separator stands between labels, {separator!r} stands in no cell of {what}; "
+            "leave --separator out, or name the one that is used"
+        )
     labels = stripped(words(cells, what))
     values = numbers(labels)
     numeric = all(value is None or not np.isnan(x) for value, x in zip(labels, values, strict=True))
@@ -129,8 +137,10 @@ def _whole_names(labels: Sequence[str | None], values: np.ndarray) -> list[str |
     return [None if np.isnan(value) else str(int(value)) for value in values]
 
 
-def _multilabel(name: str, cells: Sequence[Cell], what: str, metric: str) -> TargetColumn:
-    rows = [_labels(cell) for cell in cells]
+def _multilabel(
+    name: str, cells: Sequence[Cell], what: str, metric: str, separator: str
+) -> TargetColumn:
+    rows = [_labels(cell, separator) for cell in cells]
     classes = sorted_classes(label for row in rows if row is not None for label in row)
     if len(classes) < 2:
         raise DataError(
@@ -147,8 +157,8 @@ def _multilabel(name: str, cells: Sequence[Cell], what: str, metric: str) -> Tar
     return TargetColumn(name, "multilabel", values, classes, metric)
 
 
-def _labels(cell: Cell) -> list[str] | None:
+def _labels(cell: Cell, separator: str) -> list[str] | None:
     if cell is None:
         return None
-    parts = cell if isinstance(cell, tuple) else [part.strip() for part in cell.split("|")]
+    parts = cell if isinstance(cell, tuple) else [part.strip() for part in cell.split(separator)]
     return [part for part in parts if part]

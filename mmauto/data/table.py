@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mmauto.data.assign import Named, assign, check_named, raw_cells
 from mmauto.data.cells import numbers, stripped, words
 from mmauto.data.columns import TabularValues, Texts
-from mmauto.data.dataset import Dataset, TargetColumn
+from mmauto.data.dataset import Dataset, TargetColumn, without_empty_rows
 from mmauto.data.formats import RawTable, open_table
-from mmauto.data.images import image_column
+from mmauto.data.images import Pictures, image_column
 from mmauto.data.labels import observed, read_target
-from mmauto.errors import DataError, unknown
+from mmauto.data.places import cache_folder
+from mmauto.data.roles import ONCE
+from mmauto.errors import DataError
 from mmauto.values import Column
+from mmauto.views import Finding, RoleGuess
+
+MAX_BAD = 0.05
 
 SPLITS = {
     "train": "train",
@@ -32,7 +40,7 @@ Names = str | Sequence[str]
 
 
 def read_table(
-    path: str | Path,
+    source: str | Path | pd.DataFrame,
     *,
     target: Names,
     image: Names = (),
@@ -41,128 +49,168 @@ def read_table(
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
+    roles: Mapping[str, str] | None = None,
     name: str | None = None,
     metric: str = "",
+    image_folder: str | Path | None = None,
+    max_bad: float = MAX_BAD,
+    separator: str = "",
 ) -> Dataset:
-    """Read a CSV, Parquet or JSON-lines table.
+    """Read a table: CSV, Parquet, JSON lines, Excel, a folder of class folders, a data frame ...
 
-    Column keys are ``image`` and ``text``, or ``image:NAME`` where several columns of one modality
-    are named; all tabular columns form the one key ``tabular``. Missing cells (empty, white space,
+    Where no input is named, every column finds its role by name and content (`mmauto.data.roles`),
+    and columns that give the label away are left out; where one is named, only named ones are
+    inputs. Column keys are ``image`` and ``text``, or ``image:NAME`` where one modality has several
+    columns; all tabular columns form the one key ``tabular``. Missing cells (empty, white space,
     ``NaN`` and the other words of `mmauto.data.cells.MISSING`) are missing samples; rows without
     any label are dropped. For the kinds of targets see `mmauto.data.labels`.
 
     Args:
-        path: the table, or a folder that holds ``data.csv``, ``data.parquet`` or ``data.jsonl``.
+        source: the table, or a folder that holds ``data.csv``, ``data.parquet`` ...; for the others
+            see `mmauto.data.formats`.
         target: the columns to predict, the primary one first.
-        image: columns of image paths, relative to the table's folder.
+        image: columns of image paths relative to the table's folder, or of images as bytes/base64.
         text: columns of free text.
         tabular: columns of numbers (every known cell is one) or categories.
         group: rows with the same value never stand on two sides of a split.
         split: says train, valid (val, validation, dev) or test.
         id: a unique name of each row; else rows are numbered from 1.
+        roles: column -> role (`mmauto.data.roles.ROLES`), over the guesses.
         name: of the data set; else the file's, or the folder's for ``data.*``.
         metric: of the primary target; empty: the usual one of its kind.
+        image_folder: where image paths start; default: the table's folder.
+        max_bad: share of an image column's pictures that may be missing files, broken or huge; they
+            then count as missing.
+        separator: between the labels of a multilabel target; default ``|``.
 
     ``group``, ``split`` and ``id`` are the columns of these names where there are any and they are
     not named otherwise; an empty string turns that off. An ``id`` column that was not asked for and
-    repeats itself is no id: rows are then numbered, with a note.
+    repeats itself is no id: rows are then numbered.
 
     Raises:
         DataError: the table, its columns or its images cannot be used as they are.
     """
-    table = open_table(Path(path))
-    inputs = {"image": _list(image), "text": _list(text), "tabular": _list(tabular)}
-    wanted = {"target": _list(target), **inputs}
-    given = {"group": group, "split": split, "id": id}
-    marks = _marks(table, given, wanted)
-    _check_roles(table, {**wanted, **{role: [name] for role, name in marks.items()}})
-
-    notes = list(table.notes)
-    targets, keep = _targets(table, wanted["target"], metric, notes)
-    columns = _columns(table, inputs, keep, notes)
-    ids = _ids(table, marks.get("id"), id is not None, keep, notes)
-    return Dataset(
-        name=name
-        or (table.path.resolve().parent.name if table.path.stem == "data" else table.path.stem),
-        columns=columns,
-        targets=targets,
-        ids=ids,
-        groups=_groups(table, marks["group"], keep, ids, notes) if "group" in marks else None,
-        split=_split(table, marks["split"], keep) if "split" in marks else None,
-        notes=tuple(notes),
+    table = open_table(source if isinstance(source, pd.DataFrame) else Path(source))
+    named = Named(
+        _list(target),
+        {"image": _list(image), "text": _list(text), "tabular": _list(tabular)},
+        {"group": group, "split": split, "id": id},
+        roles or {},
     )
+    check_named(table, named)
+    notes = list(table.notes)
+    targets, keep = _targets(table, named.target, metric, separator, notes)
+    guesses, findings = assign(table, named, targets)
+    chosen = _Chosen.of(guesses, named)
+    root = Path(image_folder) if image_folder else table.folder
+    store = cache_folder() / "images"
+    pictures = {
+        column: image_column(
+            stripped_paths(raw_cells(table, column), keep), column, root, store, max_bad
+        )
+        for column in chosen.image
+    }
+    columns, sources = _columns(table, chosen, pictures, keep, notes)
+    ids = _ids(table, chosen.marks.get("id"), id is not None, keep, findings)
+    data = Dataset(
+        name=name or _name(table),
+        columns=columns,
+        targets={k: replace(t, values=t.values[keep]) for k, t in targets.items()},
+        ids=ids,
+        groups=_groups(table, chosen.marks["group"], keep, ids, notes)
+        if "group" in chosen.marks
+        else None,
+        split=_split(table, chosen.marks["split"], keep) if "split" in chosen.marks else None,
+        notes=tuple(notes),
+        findings=(*findings, *(f for found in pictures.values() for f in found.findings)),
+        roles=tuple(guesses),
+        sources=sources,
+        looks={_key("image", c, chosen.image): found.looks for c, found in pictures.items()},
+    )
+    return without_empty_rows(data)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The columns by what they become."""
+
+    image: Sequence[str]
+    text: Sequence[str]
+    tabular: Mapping[str, str]
+    marks: Mapping[str, str]
+
+    @classmethod
+    def of(cls, guesses: Sequence[RoleGuess], named: Named) -> _Chosen:
+        # named columns keep the order in which they were named
+        place = {n: i for i, n in enumerate(n for names in named.inputs.values() for n in names)}
+        ordered = sorted(guesses, key=lambda guess: place.get(guess.column, len(place)))
+        kinds = {"numeric": "numeric", "categorical": "categorical", "tabular": ""}
+        return cls(
+            [g.column for g in ordered if g.role == "image"],
+            [g.column for g in ordered if g.role == "text"],
+            {g.column: kinds[g.role] for g in ordered if g.role in kinds},
+            {g.role: g.column for g in ordered if g.role in ONCE},
+        )
+
+
+def stripped_paths(cells: Sequence[Any], keep: np.ndarray) -> list[Any]:
+    """The kept image cells, paths without white space around them."""
+    kept = [cell for cell, wanted in zip(cells, keep, strict=True) if wanted]
+    return [cell.strip() if isinstance(cell, str) else cell for cell in kept]
+
+
+def _name(table: RawTable) -> str:
+    path = table.path.resolve()
+    return path.parent.name if path.stem == "data" else path.stem
+
+
+def _key(modality: str, column: str, beside: Sequence[str]) -> str:
+    return modality if len(beside) == 1 else f"{modality}:{column}"
 
 
 def _list(names: Names) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _marks(
-    table: RawTable, given: Mapping[str, str | None], wanted: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
-    taken = {name for names in [*wanted.values(), given.values()] for name in names}
-    marks = {}
-    for role, name in given.items():
-        if name is None and role in table.values and role not in taken:
-            marks[role] = role
-        elif name:
-            marks[role] = name
-    return marks
-
-
-def _check_roles(table: RawTable, roles: Mapping[str, Sequence[str]]) -> None:
-    taken: dict[str, str] = {}
-    for role, names in roles.items():
-        for name in names:
-            if name not in table.values:
-                source = f"{role}, {table.path}"
-                raise DataError(unknown("column", name, table.values, source=source))
-            if name in taken:
-                raise DataError(
-                    f"a column has one role, {name!r} of {table.path} is named as {taken[name]} "
-                    f"and as {role}; leave one of them out"
-                )
-            taken[name] = role
-    if not roles["target"]:
-        raise DataError(f"a task needs a target, none is named for {table.path}; name a column")
-    if not (roles["image"] or roles["text"] or roles["tabular"]):
-        raise DataError(
-            f"a task needs inputs, no image, text or tabular column is named for {table.path}; "
-            f"it has the columns {', '.join(table.values)}"
-        )
-
-
 def _targets(
-    table: RawTable, names: Sequence[str], metric: str, notes: list[str]
+    table: RawTable, names: Sequence[str], metric: str, separator: str, notes: list[str]
 ) -> tuple[dict[str, TargetColumn], np.ndarray]:
+    """The targets over all rows, and ``(N,)`` bool: the rows with a label."""
     found = {}
     for position, name in enumerate(names):
         target, said = read_target(
-            name, table.cells(name), str(table.path), metric if position == 0 else ""
+            name, table.cells(name), str(table.path), metric if position == 0 else "", separator
         )
         found[name] = target
         notes.extend(said)
     keep = np.logical_or.reduce([observed(target) for target in found.values()])
     if not keep.all():
         notes.append(f"rows without any label, left out: {(~keep).sum()} of {len(keep)}")
-    return {k: replace(target, values=target.values[keep]) for k, target in found.items()}, keep
+    return found, keep
 
 
 def _columns(
-    table: RawTable, inputs: Mapping[str, Sequence[str]], keep: np.ndarray, notes: list[str]
-) -> dict[str, Column]:
+    table: RawTable,
+    chosen: _Chosen,
+    pictures: Mapping[str, Pictures],
+    keep: np.ndarray,
+    notes: list[str],
+) -> tuple[dict[str, Column], dict[str, tuple[str, ...]]]:
+    """The columns by key, and the table's columns behind each key."""
     columns: dict[str, Column] = {}
-    for modality in ("image", "text"):
-        for name in inputs[modality]:
-            key = modality if len(inputs[modality]) == 1 else f"{modality}:{name}"
-            cells = _cells(table, name, keep)
-            if modality == "image":
-                columns[key] = image_column(stripped(cells), name, table.path.parent)
-            else:
-                columns[key] = Texts(cells)
-    if inputs["tabular"]:
-        columns["tabular"] = _tabular(table, inputs["tabular"], keep, notes)
-    return columns
+    sources: dict[str, tuple[str, ...]] = {}
+    for name in chosen.image:
+        if not pictures[name].column.present.any():
+            raise _no_values(table, name)
+        key = _key("image", name, chosen.image)
+        columns[key], sources[key] = pictures[name].column, (name,)
+    for name in chosen.text:
+        key = _key("text", name, chosen.text)
+        columns[key], sources[key] = Texts(_cells(table, name, keep)), (name,)
+    if chosen.tabular:
+        columns["tabular"] = _tabular(table, chosen.tabular, keep, notes)
+        sources["tabular"] = tuple(chosen.tabular)
+    return columns, sources
 
 
 def _cells(table: RawTable, name: str, keep: np.ndarray) -> list[str | None]:
@@ -170,26 +218,32 @@ def _cells(table: RawTable, name: str, keep: np.ndarray) -> list[str | None]:
     cells = words(table.cells(name), f"column {name!r} of {table.path}")
     kept = [cell for cell, wanted in zip(cells, keep, strict=True) if wanted]
     if all(cell is None for cell in kept):
-        raise DataError(
-            f"an input column needs at least one value, {name!r} of {table.path} has none in the "
-            "rows with a label; leave the column out"
-        )
+        raise _no_values(table, name)
     return kept
 
 
+def _no_values(table: RawTable, name: str) -> DataError:
+    return DataError(
+        f"an input column needs at least one value, {name!r} of {table.path} has none in the "
+        "rows with a label; leave the column out"
+    )
+
+
 def _tabular(
-    table: RawTable, names: Sequence[str], keep: np.ndarray, notes: list[str]
+    table: RawTable, kinds: Mapping[str, str], keep: np.ndarray, notes: list[str]
 ) -> TabularValues:
     values: dict[str, np.ndarray] = {}
     fields: dict[str, str] = {}
-    for name in names:
+    for name, kind in kinds.items():
         cells = stripped(_cells(table, name, keep))
         found = numbers(cells)
         known = np.array([cell is not None for cell in cells])
         words_in = known & np.isnan(found)
-        if words_in.any():
+        if kind == "numeric" and words_in.any():
+            notes.append(f"column {name!r}: words count as missing numbers ({words_in.sum()})")
+        elif kind == "categorical" or words_in.any():
             values[name], fields[name] = np.array(cells, dtype=object), "categorical"
-            if words_in.sum() < known.sum() / 2:
+            if not kind and words_in.sum() < known.sum() / 2:
                 example = cells[int(np.flatnonzero(words_in)[0])]
                 notes.append(
                     f"column {name!r} is read as categories, not as numbers, because of "
@@ -209,7 +263,7 @@ def _mark(table: RawTable, name: str, keep: np.ndarray) -> list[str | None]:
 
 
 def _ids(
-    table: RawTable, name: str | None, asked: bool, keep: np.ndarray, notes: list[str]
+    table: RawTable, name: str | None, asked: bool, keep: np.ndarray, findings: list[Finding]
 ) -> np.ndarray:
     if name is not None:
         ids = _mark(table, name, keep)
@@ -223,7 +277,8 @@ def _ids(
                 f"row ids are unique and never missing, in column {name!r} of {table.path} {odd}; "
                 "mend them, or name no id column to have rows numbered"
             )
-        notes.append(f"column {name!r} is not used as row id, since {odd}: rows are numbered")
+        text = f"column {name!r} is not used as row id, since {odd}"
+        findings.append(Finding("duplicate_ids", text, "rows are numbered"))
     return np.array([str(row + 1) for row in np.flatnonzero(keep)], dtype=object)
 
 

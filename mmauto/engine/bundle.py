@@ -1,148 +1,48 @@
-"""A trained candidate as a folder of safetensors and JSON: nothing in it is ever unpickled.
+"""A trained candidate, read from its folder: predicts from raw columns, without the study.
 
-``bundle.json`` holds the candidate, the targets, the encoders' states and the versions of the
-plugins; ``arrays.safetensors`` holds weights and array states; a control's scikit-learn estimators
-stand in ``NAME.skops``. Weights of frozen encoders stay in the package that brings them.
+Nothing in a bundle is ever unpickled; `mmauto.engine.save` says what stands in it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from mmauto.contracts import State
+from mmauto.engine.cache import digest
 from mmauto.engine.compat import mend_torchvision
-from mmauto.engine.controls import FittedControl, as_rows
-from mmauto.engine.features import Inputs, precision
-from mmauto.engine.jobs import Candidate, Setup, TrialJob
-from mmauto.engine.losses import TaskLoss, predictions
+from mmauto.engine.controls import as_rows
+from mmauto.engine.features import ENCODE_BATCH, PREPARE_IMAGES, Inputs, precision, slices
+from mmauto.engine.jobs import Candidate
+from mmauto.engine.losses import predictions
 from mmauto.engine.model import MultimodalModel
-from mmauto.errors import DataError
+from mmauto.engine.save import FORMAT
+from mmauto.errors import ConfigError, DataError
 from mmauto.registry import Registry
 from mmauto.values import Column, TargetSpec
-from mmauto.version import __version__
 from mmauto.views import Predictions
 
-FORMAT = 1
-PREDICT_BATCH = 256
-
-
-def save_model(
-    folder: Path,
-    setup: Setup,
-    registry: Registry,
-    job: TrialJob,
-    model: MultimodalModel,
-    inputs: Mapping[str, Inputs],
-    loss: TaskLoss,
-) -> None:
-    """Write a fusion's bundle; an older one in the same folder is replaced."""
-    arrays = {f"model/{name}": value for name, value in model.state_dict().items()}
-    about = _about(setup, registry, job, inputs, arrays)
-    about["regression"] = {name: [loss.centre[name], loss.spread[name]] for name in loss.centre}
-    _write(folder, about, arrays)
-
-
-def save_control(
-    folder: Path,
-    setup: Setup,
-    registry: Registry,
-    job: TrialJob,
-    fitted: FittedControl,
-    inputs: Mapping[str, Inputs],
-) -> None:
-    """Write a control's bundle; estimators go through skops."""
-    arrays: dict[str, Tensor] = {}
-    about = _about(setup, registry, job, inputs, arrays)
-    plain: dict[str, Any] = {}
-    estimators = {}
-    for name, value in fitted.state.items():
-        if isinstance(value, np.ndarray | Tensor):
-            arrays[f"control/{name}"] = torch.as_tensor(value)
-        elif hasattr(value, "predict"):
-            estimators[name] = value
-        else:
-            plain[name] = value
-    about["control"] = {"plain": plain, "estimators": sorted(estimators)}
-    _write(folder, about, arrays)
-    if estimators:
-        from skops.io import dump
-
-        for name, estimator in estimators.items():
-            dump(estimator, folder / f"{name}.skops")
-
-
-def _about(
-    setup: Setup,
-    registry: Registry,
-    job: TrialJob,
-    inputs: Mapping[str, Inputs],
-    arrays: dict[str, Tensor],
-) -> dict[str, Any]:
-    candidate = job.candidate
-    columns = {}
-    versions = {candidate.component: registry.version_of(candidate.kind, candidate.component)}
-    for key, part in inputs.items():
-        plain = {}
-        for name, value in part.state.items():
-            if isinstance(value, np.ndarray | Tensor):
-                arrays[f"state/{key}/{name}"] = torch.as_tensor(value)
-            else:
-                plain[name] = value
-        for name, value in (("mean", part.mean), ("scale", part.scale)):
-            if value is not None:
-                arrays[f"scaling/{key}/{name}"] = value
-        versions[part.encoder.name] = registry.version_of("encoder", part.encoder.name)
-        columns[key] = {
-            "modality": part.encoder.modality,
-            "encoder": part.encoder.name,
-            "fields": dict(setup.dataset.columns[key].fields),
-            "state": plain,
-        }
-    return {
-        "format": FORMAT,
-        "mmauto": __version__,
-        "plugins": versions,
-        "kind": candidate.kind,
-        "component": candidate.component,
-        "modalities": list(candidate.modalities),
-        "params": dict(candidate.params),
-        "seed": job.seed,
-        "columns": columns,
-        "targets": [asdict(spec) for spec in setup.specs.values()],
-        "simulated": setup.dataset.simulated,
-    }
-
-
-def _write(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Tensor]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.skops"):
-        old.unlink()
-    # clone: safetensors refuses tensors that share memory, and the model goes on being used
-    save_file(
-        {
-            n: t.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for n, t in arrays.items()
-        },
-        folder / "arrays.safetensors",
-    )
-    (folder / "bundle.json").write_text(json.dumps(about, indent=1))
+Memo = dict[str, dict[str, Tensor]]
 
 
 class Bundle:
-    """A loaded bundle: predicts from raw columns, without the study.
+    """A loaded bundle.
 
     Args:
-        folder: as written by `save_model` or `save_control`.
+        folder: as written by `mmauto.engine.save`.
         registry: must hold the plugins that the bundle names.
+
+    Attributes:
+        about: ``bundle.json``.
+        notes: what differs from where the bundle was made, e.g. a plugin's version.
 
     Raises:
         DataError: the folder is no bundle of this format.
@@ -176,29 +76,79 @@ class Bundle:
             tuple(self.about["modalities"]),
             self.about["params"],
         )
+        self.notes = self._check_plugins()
+        self._encoders: dict[str, nn.Module] = {}
+        self._model: MultimodalModel | None = None
+
+    @property
+    def thresholds(self) -> dict[str, np.ndarray]:
+        """Target -> ``(width,)`` cuts; empty where the largest probability decides."""
+        return {name: np.array(cuts) for name, cuts in self.about.get("thresholds", {}).items()}
 
     def predict(self, columns: Mapping[str, Column]) -> Predictions:
         """{target: (N, width)} probabilities, or numbers in the target's own unit."""
-        inputs = {key: self._inputs(key, columns[key]) for key in self.candidate.modalities}
+        parts = [found for _, (found,) in predict_parts([self], columns)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.specs}
+
+    def part(self, columns: Mapping[str, Column], memo: Memo) -> Predictions:
+        """The same for columns that fit into memory.
+
+        Args:
+            memo: encoded inputs, shared by bundles that read the same columns.
+        """
+        inputs = {key: self._inputs(key, columns[key], memo) for key in self.candidate.modalities}
         if self.candidate.kind == "control":
-            return self._predict_control(inputs)
-        model = MultimodalModel(self.candidate, inputs, self.specs, self.registry)
-        model.load_state_dict(self._under("model/"))
-        model.to(self.device).eval()
-        total = len(next(iter(columns.values())))
-        parts = []
+            table = {key: as_rows(part) for key, part in inputs.items()}
+            control = self.registry.control(self.candidate.component, str(self.folder))
+            return control.predict(table, self._control_state, self.specs)
+        model = self.model(inputs)
+        found = []
         with torch.inference_mode(), precision(self.device):
-            for rows in self._slices(total):
+            for rows in slices(len(next(iter(columns.values()))), ENCODE_BATCH):
                 arrays = {
                     key: {name: array[rows] for name, array in part.arrays.items()}
                     for key, part in inputs.items()
                 }
                 present = {key: part.present[rows] for key, part in inputs.items()}
-                parts.append(model(arrays, present).outputs)
-        outputs = {name: torch.cat([part[name] for part in parts]) for name in self.specs}
+                found.append(model(arrays, present).outputs)
+        outputs = {name: torch.cat([part[name] for part in found]) for name in self.specs}
         return predictions(self.specs, outputs, self.about["regression"])
 
-    def _predict_control(self, inputs: Mapping[str, Inputs]) -> Predictions:
+    def model(self, inputs: Mapping[str, Inputs]) -> MultimodalModel:
+        """The trained network, in evaluation mode; built once."""
+        if self._model is None:
+            model = MultimodalModel(self.candidate, inputs, self.specs, self.registry)
+            model.load_state_dict(self._under("model/"))
+            self._model = model.to(self.device).eval()
+        return self._model
+
+    def _check_plugins(self) -> list[str]:
+        """Notes on other versions than the bundle was made with.
+
+        Raises:
+            ConfigError: a component is not installed.
+        """
+        needed = {self.candidate.component: str(self.candidate.kind)}
+        needed |= {column["encoder"]: "encoder" for column in self.about["columns"].values()}
+        notes = []
+        for name, kind in needed.items():
+            made_with = self.about["plugins"][name]
+            if name not in self.registry.all(kind):
+                raise ConfigError(
+                    f"a bundle needs the plugins it was made with, {self.folder} needs {kind} "
+                    f"{name!r} of {made_with}, which is not installed here; install "
+                    f"{made_with.replace(' ', '==')}"
+                )
+            here = self.registry.version_of(kind, name)
+            if here != made_with:
+                notes.append(
+                    f"the bundle was made with {kind} {name!r} of {made_with}, this is {here}: "
+                    "predictions may differ"
+                )
+        return notes
+
+    @cached_property
+    def _control_state(self) -> dict[str, Any]:
         from skops.io import get_untrusted_types, load
 
         state: dict[str, Any] = dict(self.about["control"]["plain"])
@@ -216,43 +166,44 @@ class Bundle:
                     f"{', '.join(odd)}; do not load it unless you know who made it"
                 )
             state[name] = load(file, trusted=get_untrusted_types(file=file))
-        control = self.registry.control(self.candidate.component, str(self.folder))
-        rows = {key: as_rows(part) for key, part in inputs.items()}
-        return control.predict(rows, state, self.specs)
+        return state
 
-    def _inputs(self, key: str, column: Column) -> Inputs:
+    def _inputs(self, key: str, column: Column, memo: Memo | None = None) -> Inputs:
         about = self.about["columns"][key]
         encoder = self.registry.encoder(about["encoder"], str(self.folder))
         params = self.candidate.encoder_params(key)
         state: State = {**about["state"], **self._under(f"state/{key}/")}
-        arrays = {
-            name: torch.as_tensor(value).to(self.device)
-            for name, value in encoder.prepare(column, state, params).items()
-        }
         present = torch.from_numpy(column.present).to(self.device)
         frozen = encoder.frozen(params)
+        memo = {} if memo is None else memo
+        name = digest([key, encoder.name, dict(params), digest(state)])
+        if name not in memo:
+            arrays = {
+                name: torch.as_tensor(value).to(self.device)
+                for name, value in encoder.prepare(column, state, params).items()
+            }
+            if frozen:
+                if name not in self._encoders:
+                    module = encoder.build(state, params)
+                    self._encoders[name] = module.to(self.device).eval()
+                arrays = self._encode(self._encoders[name], arrays, len(present))
+            memo[name] = arrays
         scaling = self._under(f"scaling/{key}/")
-        if frozen:
-            arrays = self._encode(encoder.build(state, params), arrays, present)
         return Inputs(
-            column, encoder, params, state, arrays, present, encoder.features(state, params),
+            column, encoder, params, state, memo[name], present, encoder.features(state, params),
             frozen, scaling.get("mean"), scaling.get("scale"),
         )  # fmt: skip
 
     def _encode(
-        self, module: torch.nn.Module, arrays: Mapping[str, Tensor], present: Tensor
+        self, module: nn.Module, arrays: Mapping[str, Tensor], total: int
     ) -> dict[str, Tensor]:
-        module.to(self.device).eval()
         values, masks = [], []
         with torch.inference_mode(), precision(self.device):
-            for rows in self._slices(len(present)):
+            for rows in slices(total, ENCODE_BATCH):
                 tokens = module(**{name: array[rows] for name, array in arrays.items()})
                 values.append(tokens.values.float())
                 masks.append(tokens.mask)
         return {"values": torch.cat(values), "mask": torch.cat(masks)}
-
-    def _slices(self, total: int) -> list[slice]:
-        return [slice(start, start + PREDICT_BATCH) for start in range(0, total, PREDICT_BATCH)]
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {
@@ -260,3 +211,18 @@ class Bundle:
             for name, value in self.arrays.items()
             if name.startswith(prefix)
         }
+
+
+def predict_parts(
+    bundles: Sequence[Bundle], columns: Mapping[str, Column]
+) -> Iterator[tuple[slice, list[Predictions]]]:
+    """Predictions of every bundle, part by part, so that memory stays bounded.
+
+    Bundles that read a column through the same frozen encoder share its tokens.
+    """
+    total = len(next(iter(columns.values())))
+    for rows in slices(total, PREPARE_IMAGES):
+        numbers = np.arange(rows.start, rows.stop)
+        part = {key: column.take(numbers) for key, column in columns.items()}
+        memo: Memo = {}
+        yield rows, [bundle.part(part, memo) for bundle in bundles]

@@ -8,25 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from filelock import FileLock
-
-
-def cache_folder() -> Path:
-    """``$MMAUTO_CACHE``, or the user's cache folder."""
-    given = os.environ.get("MMAUTO_CACHE")
-    if given:
-        return Path(given)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("mmauto"))
 
 
 def digest(value: Any) -> str:
@@ -53,6 +42,10 @@ def _feed(total: Any, value: Any) -> None:
         total.update(json.dumps(value, sort_keys=True).encode() + b";")
 
 
+Part: TypeAlias = tuple[slice, Mapping[str, np.ndarray]]
+"""Rows, and their arrays by name."""
+
+
 class ArrayCache:
     """A folder of entries; each is a folder of ``.npy`` files and the key in JSON."""
 
@@ -60,26 +53,43 @@ class ArrayCache:
         self.folder = folder
 
     def get(
-        self, key: Mapping[str, Any], compute: Callable[[], Mapping[str, np.ndarray]]
+        self, key: Mapping[str, Any], total: int, compute: Callable[[], Iterable[Part]]
     ) -> dict[str, np.ndarray]:
-        """The arrays of ``key``, memory-mapped; computed and stored where they are not there."""
+        """The arrays of ``key``, memory-mapped; computed and stored where they are not there.
+
+        Args:
+            total: rows of every array.
+            compute: gives the arrays in parts, which go straight to disk; rows that no part
+                holds stay zero.
+        """
         place = self.folder / digest(key)[:40]
         if not place.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{place}.lock"):
                 if not place.exists():  # another process may have built it while this one waited
-                    self._write(place, key, compute())
+                    self._write(place, key, total, compute())
         # copy-on-write: torch takes the map as it is, workers share its pages
         return {
             file.stem: np.load(file, mmap_mode="c", allow_pickle=False)
             for file in sorted(place.glob("*.npy"))
         }
 
-    def _write(self, place: Path, key: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def _write(
+        self, place: Path, key: Mapping[str, Any], total: int, parts: Iterable[Part]
+    ) -> None:
         fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=self.folder))
         try:
-            for name, array in arrays.items():
-                np.save(fresh / f"{name}.npy", array, allow_pickle=False)
+            files: dict[str, np.memmap[Any, Any]] = {}
+            for rows, arrays in parts:
+                for name, array in arrays.items():
+                    if name not in files:
+                        files[name] = np.lib.format.open_memmap(
+                            fresh / f"{name}.npy", "w+", array.dtype, (total, *array.shape[1:])
+                        )
+                    files[name][rows] = array
+            for file in files.values():
+                file.flush()
+            files.clear()
             (fresh / "key.json").write_text(json.dumps(key, indent=1, sort_keys=True))
             fresh.rename(place)
         except BaseException:

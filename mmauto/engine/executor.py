@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from mmauto.engine.bundle import save_control, save_model
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import fit_control
 from mmauto.engine.costs import Latency, peak_memory
@@ -18,6 +17,7 @@ from mmauto.engine.features import Features, Inputs
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import count, seeded_build
+from mmauto.engine.save import save_control, save_model
 from mmauto.engine.train import Data, Trained, predict, train
 from mmauto.registry import Registry, load_registry
 from mmauto.views import Costs
@@ -117,7 +117,9 @@ class Executor(Runner):
             costs = replace(costs, frozen_parameters=frozen, latency_1=one, latency_64=many)
         if job.bundle is not None:
             folder = Path(job.bundle)
-            save_model(folder, self.setup, self.registry, job, trained.model, inputs, self.loss)
+            save_model(
+                folder, self.setup, self.registry, job, trained.model, inputs, self.loss, valid
+            )
         return Outcome(
             job.id, "pruned" if trained.pruned else "complete", trained.value, trained.best_epoch,
             tuple(trained.curve), tuple(trained.losses), valid=valid, test=test, costs=costs,

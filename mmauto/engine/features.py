@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,30 @@ import torch
 from torch import Tensor, nn
 
 from mmauto.contracts import Encoder, State
-from mmauto.engine.cache import ArrayCache, digest
+from mmauto.engine.cache import ArrayCache, Part, digest
 from mmauto.engine.jobs import Setup
 from mmauto.registry import Registry
 from mmauto.space import Params
 from mmauto.values import Column, FeatureSpec
 
 ENCODE_BATCH = 128
+PREPARE_ROWS = 8192
+PREPARE_IMAGES = 512
+"""So many rows are prepared at once, so that memory stays bounded whatever the table's length."""
+
+
+class OutOfRangeError(Exception):
+    """A token leaves float16's range."""
+
+
+def slices(total: int, size: int) -> list[slice]:
+    """``total`` rows in parts of at most ``size``."""
+    return [slice(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def chunk_of(column: Column) -> int:
+    """Rows of a column that are prepared at once: pictures are large."""
+    return PREPARE_IMAGES if column.modality == "image" else PREPARE_ROWS
 
 
 @dataclass(frozen=True)
@@ -89,16 +107,21 @@ class Features:
         state = encoder.fit(column.take(self.setup.splits.train), params)
         frozen = encoder.frozen(params)
 
-        def prepared() -> dict[str, np.ndarray]:
-            arrays = encoder.prepare(column, state, params)
-            return {name: np.asarray(array) for name, array in arrays.items()}
+        def prepared() -> Iterator[Part]:
+            for rows in slices(len(column), chunk_of(column)):
+                part = column.take(np.arange(rows.start, rows.stop))
+                arrays = encoder.prepare(part, state, params)
+                yield rows, {name: np.asarray(array) for name, array in arrays.items()}
 
-        def tokens() -> dict[str, np.ndarray]:
-            return self._encode(key, encoder, state, params, prepared())
+        def tokens(dtype: type = np.float16) -> Iterator[Part]:
+            return self._encode(key, encoder, state, params, prepared(), dtype)
 
-        kept = self.cache.get(
-            self._key(key, encoder, state, params, frozen), tokens if frozen else prepared
-        )
+        whole, rows = self._key(key, encoder, state, params, frozen), len(column)
+        try:
+            kept = self.cache.get(whole, rows, tokens if frozen else prepared)
+        except OutOfRangeError:
+            # the few encoders whose values leave float16's range keep their own precision
+            kept = self.cache.get(whole, rows, partial(tokens, np.float32))
         arrays = {name: torch.from_numpy(array).to(self.device) for name, array in kept.items()}
         spec = encoder.features(state, params)
         present = torch.from_numpy(column.present).to(self.device)
@@ -132,31 +155,38 @@ class Features:
         encoder: Encoder,
         state: State,
         params: Params,
-        prepared: Mapping[str, np.ndarray],
-    ) -> dict[str, np.ndarray]:
-        """Frozen tokens of all rows; absent rows stay zero with one real position."""
-        present = np.flatnonzero(self.setup.dataset.columns[key].present)
-        total, spec = len(self.setup.dataset), encoder.features(state, params)
-        values = np.zeros((total, spec.tokens, spec.dim), dtype=np.float32)
-        mask = np.zeros((total, spec.tokens), dtype=bool)
-        mask[:, 0] = True
-        if "mask" in prepared:  # rows of like length together: an encoder may cut its padding off
-            present = present[np.argsort(prepared["mask"][present].sum(1), kind="stable")]
+        parts: Iterable[Part],
+        dtype: type,
+    ) -> Iterator[Part]:
+        """Frozen tokens, part by part; absent rows stay zero with one real position."""
+        column = self.setup.dataset.columns[key]
+        present, done = column.present, 0
+        total, spec = int(present.sum()), encoder.features(state, params)
         module = encoder.build(state, params).to(self.device).eval()
-        with torch.inference_mode(), all_cores(), precision(self.device):
-            for start in range(0, len(present), ENCODE_BATCH):
-                self.say(f"encoding {key} with {encoder.name}: {start} of {len(present)}")
-                rows = present[start : start + ENCODE_BATCH]
-                batch = {
-                    name: torch.from_numpy(array[rows]).to(self.device)
-                    for name, array in prepared.items()
-                }
-                out = module(**batch)
-                values[rows] = out.values.float().cpu().numpy()
-                mask[rows] = out.mask.cpu().numpy()
-        small = values.astype(np.float16)
-        # the few encoders whose values leave float16's range keep their own precision
-        return {"values": small if np.isfinite(small).all() else values, "mask": mask}
+        for place, prepared in parts:
+            count = place.stop - place.start
+            values = np.zeros((count, spec.tokens, spec.dim), dtype=np.float32)
+            mask = np.zeros((count, spec.tokens), dtype=bool)
+            mask[:, 0] = True
+            here = np.flatnonzero(present[place])
+            if "mask" in prepared:  # rows of like length together: padding can be cut off
+                here = here[np.argsort(prepared["mask"][here].sum(1), kind="stable")]
+            with torch.inference_mode(), all_cores(), precision(self.device):
+                for cut in slices(len(here), ENCODE_BATCH):
+                    self.say(f"encoding {key} with {encoder.name}: {done} of {total}")
+                    rows = here[cut]
+                    batch = {
+                        name: torch.from_numpy(array[rows]).to(self.device)
+                        for name, array in prepared.items()
+                    }
+                    out = module(**batch)
+                    values[rows] = out.values.float().cpu().numpy()
+                    mask[rows] = out.mask.cpu().numpy()
+                    done += len(rows)
+            small: np.ndarray = values.astype(dtype)
+            if not np.isfinite(small).all() and np.isfinite(values).all():
+                raise OutOfRangeError
+            yield place, {"values": small, "mask": mask}
 
     def _statistics(self, arrays: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and scale of train tokens; a rare feature's scale is shrunk towards the others'.

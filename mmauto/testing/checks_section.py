@@ -28,11 +28,11 @@ def renders_blocks(section: Section) -> None:
 
 
 def renders_half_studies(section: Section) -> None:
-    """A study without finished runs, groups, ceiling or notes renders without an error."""
+    """A study without finished runs, groups, ceiling or findings renders without an error."""
     section.render(empty_study())
     study = fake_study()
     nothing = dict.fromkeys(study.groups)
-    section.render(fake_study(ceiling={}, notes=(), groups=nothing))
+    section.render(fake_study(ceiling={}, findings=(), roles=(), groups=nothing))
     section.render(fake_study(trials=()))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmauto.contracts import Component
-from mmauto.data.columns import ImageArrays, TabularValues, Texts
+from mmauto.data.columns import TabularValues, Texts
+from mmauto.data.image_columns import ImageArrays
 from mmauto.errors import PluginError
 from mmauto.space import Params, defaults
 from mmauto.values import Batch, Column, FeatureSpec, TargetSpec, TaskView, Tokens

@@ -21,8 +21,10 @@ from mmauto.views import (
     ConfirmationView,
     Costs,
     Failure,
+    Finding,
     Interval,
     Predictions,
+    RoleGuess,
     Standing,
     StudyView,
     TrialState,
@@ -90,7 +92,11 @@ def fake_study(seed: int = 0, **changes: Any) -> StudyView:
         },
         rows=ROWS,
         ceiling={"image": 0.66, "text": 0.7, "tabular": 0.55, "all": 0.95},
-        notes=("The data is simulated.", "3 <b>odd</b> rows were left out."),
+        findings=(
+            Finding("leak", "column 'x' alone predicts 'y'", "left out", warning=True),
+            Finding("reading", "3 <b>odd</b> rows were left out."),
+        ),
+        roles=(RoleGuess("photo", "image", "paths of pictures"), RoleGuess("y", "target", "named")),
         comparison=fake_comparison(arms, trials, confirmations, truth["test"]),
     )
     return replace(study, **changes)
@@ -150,7 +156,7 @@ def empty_study(seed: int = 0) -> StudyView:
     """A study that was stopped before anything finished: arms, but no trial and no confirmation."""
     study = fake_study(seed)
     nothing = fake_comparison(study.arms, (), (), study.truth["test"])
-    return replace(study, trials=(), confirmations=(), ceiling={}, notes=(), comparison=nothing)
+    return replace(study, trials=(), confirmations=(), ceiling={}, findings=(), comparison=nothing)
 
 
 def _arm(name: str, kind: ArmKind, component: str, stage: str) -> ArmView:

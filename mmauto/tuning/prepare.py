@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mmauto.config import StudyConfig
-from mmauto.data.checks import check_dataset
+from mmauto.data.checks import check_dataset, keep_twins_together, twins_of
 from mmauto.data.dataset import Dataset
+from mmauto.data.places import cache_folder
 from mmauto.data.splits import Splits, fingerprint, make_splits
 from mmauto.data.targets import encode_targets
-from mmauto.engine.cache import cache_folder
 from mmauto.engine.jobs import Setup
 from mmauto.engine.metrics import default_metric, resolve_metric, score
 from mmauto.errors import ConfigError
 from mmauto.registry import Registry
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import Predictions
+from mmauto.views import Finding, Predictions
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything about the data that search, store and report need."""
+    """Everything about the data that search, store and report need.
 
+    Attributes:
+        config: with the columns that were guessed, so that it says all.
+        findings: warnings first.
+    """
+
+    config: StudyConfig
     setup: Setup
     task: TaskView
-    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
     fingerprint: str
     ceiling: Mapping[str, float]
 
@@ -71,19 +77,60 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
     """
     named: dict[str, Any] = {
         "image": config.image, "text": config.text, "tabular": config.tabular,
-        "target": config.target, "group": config.group, "split": config.split,
+        "target": config.target, "group": config.group, "split": config.split, "id": config.id,
+        "image_folder": config.image_folder,
     }  # fmt: skip
     if config.task:
         given = {key: value for key, value in named.items() if value not in ((), None)}
-        if config.metric:
-            given["metric"] = config.metric
+        for key in ("metric", "separator", "roles"):
+            if getattr(config, key):
+                given[key] = getattr(config, key)
+        if config.data is not None:
+            given["max_bad"] = config.max_bad
         return registry.task(config.task, "--task").load(
             config.data, {**given, "seed": config.seed}
         )
     from mmauto.data.table import read_table
 
     assert config.data is not None
-    return read_table(config.data, name=config.name, metric=config.metric, **named)
+    return read_table(
+        config.data, name=config.name, metric=config.metric, roles=config.roles,
+        max_bad=config.max_bad, separator=config.separator, **named,
+    )  # fmt: skip
+
+
+def resolved(config: StudyConfig, dataset: Dataset) -> StudyConfig:
+    """The configuration with every column's role as it was found, so that nothing is guessed."""
+    if config.task or not dataset.roles:
+        return config
+
+    def named(*roles: str) -> tuple[str, ...]:
+        return tuple(guess.column for guess in dataset.roles if guess.role in roles)
+
+    def one(role: str) -> str:
+        return next(iter(named(role)), "")
+
+    inputs = {"image": config.image, "text": config.text, "tabular": config.tabular}
+    if not any(inputs.values()):
+        inputs = {
+            "image": named("image"), "text": named("text"),
+            "tabular": named("numeric", "categorical"),
+        }  # fmt: skip
+    kinds = {
+        guess.column: guess.role
+        for guess in dataset.roles
+        if guess.role in ("numeric", "categorical")
+    }
+    return replace(
+        config,
+        image=inputs["image"],
+        text=inputs["text"],
+        tabular=inputs["tabular"],
+        group=one("group"),
+        split=one("split"),
+        id=one("id"),
+        roles=kinds,
+    )
 
 
 def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
@@ -96,6 +143,9 @@ def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
         MmautoError: the data or the configuration cannot be used.
     """
     dataset = load(config, registry)
+    config = resolved(config, dataset)
+    twins = twins_of(dataset)
+    dataset = keep_twins_together(dataset, twins)
     splits = make_splits(dataset, config.seed)
     specs, targets, odd = encode_targets(dataset, splits)
     primary = next(iter(specs))
@@ -109,14 +159,18 @@ def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
         metric,
         dataset.simulated,
     )
-    setup = Setup(
-        dataset, splits, specs, targets, metric, _weighted(config, metric), device,
-        str(cache_folder() / "features"),
+    said = (*dataset.notes, *splits.notes, *odd)
+    findings = (
+        *dataset.findings, *check_dataset(dataset, splits, targets, twins),
+        *(Finding("reading", note) for note in said),
     )  # fmt: skip
-    notes = (*dataset.notes, *splits.notes, *odd, *check_dataset(dataset, splits, targets))
+    setup = Setup(
+        replace(dataset, looks={}), splits, specs, targets, metric, _weighted(config, metric),
+        device, str(cache_folder() / "features"),
+    )  # fmt: skip
     return Prepared(
-        setup, task, notes, fingerprint(dataset, splits), ceiling(dataset, splits, specs, targets,
-        metric),
+        config, setup, task, tuple(sorted(findings, key=lambda found: not found.warning)),
+        fingerprint(dataset, splits), ceiling(dataset, splits, specs, targets, metric),
     )  # fmt: skip
 
 

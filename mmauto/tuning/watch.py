@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mmauto.views import ArmView, TrialView
+from mmauto.views import ArmView, Finding, RoleGuess, TrialView
 
 
 class Watcher:
@@ -15,8 +15,11 @@ class Watcher:
     ) -> None:
         """The search begins; ``totals`` are trials an arm, ``seeds`` confirmation runs an arm."""
 
+    def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
+        """What the columns of a table are used as, and what was found in the data."""
+
     def note(self, text: str) -> None:
-        """A sentence that the user should keep: a finding about the data, a parked arm."""
+        """A sentence that the user should keep, e.g. a parked arm."""
 
     def saying(self, text: str) -> None:
         """What is going on right now; the next one replaces it."""

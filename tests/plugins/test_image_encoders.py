@@ -192,7 +192,7 @@ def test_efficientnet_tells_clip_art_apart(real_data: Path) -> None:
     import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
-    from mmauto.data.columns import ImageFiles
+    from mmauto.data.image_columns import ImageFiles
 
     table = pd.read_csv(real_data / "openclipart" / "data.csv")
     table = table[table["label"].isin(["animals", "computer"])].sample(200, random_state=0)

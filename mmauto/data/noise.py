@@ -1,0 +1,112 @@
+"""Rows whose label is probably wrong: confident learning with a cheap model out of fold.
+
+A class's threshold is the mean probability that the model gives it on rows that carry it; a row is
+a candidate where another class passes its threshold and the given class is very unlikely (Northcutt
+et al. 2021, Confident Learning, JAIR 70). Words, numbers and tiny thumbnails feed a logistic
+regression, so only labels that contradict plain evidence are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmauto.data.dataset import Dataset
+from mmauto.data.leaks import classes_of
+from mmauto.values import Column
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+MOST_ROWS = 20_000
+LEAST_A_CLASS = 10
+FOLDS = 5
+UNLIKELY = 0.05
+SURE = 0.9
+MOST_ODD = 0.05
+"""Share of the confident rows that may be odd for the model to be believed."""
+
+COMPONENTS = 64
+THUMB = 8
+WORDS = 20_000
+
+
+def suspicious_labels(data: Dataset, seed: int = 0) -> np.ndarray:
+    """Row numbers, the most suspicious first; empty where the cheap model tells nothing.
+
+    Only the primary target is looked at, and only where it is binary or multiclass.
+    """
+    target = next(iter(data.targets.values()))
+    if target.kind not in ("binary", "multiclass"):
+        return np.array([], dtype=int)
+    rows, classes = classes_of(target)
+    chosen = np.random.default_rng(seed).permutation(len(rows))[:MOST_ROWS]
+    counts = np.bincount(classes[chosen])
+    chosen = chosen[counts[classes[chosen]] >= LEAST_A_CLASS]
+    rows, classes = rows[chosen], np.unique(classes[chosen], return_inverse=True)[1]
+    if not len(rows) or classes.max() < 1:
+        return np.array([], dtype=int)
+    given = _out_of_fold(data, rows, classes)
+    own = given[np.arange(len(rows)), classes]
+    thresholds = np.array([given[classes == k, k].mean() for k in range(given.shape[1])])
+    others = np.where(np.eye(given.shape[1], dtype=bool)[classes], 0.0, given)
+    rival = others.argmax(1)
+    height = others.max(1)
+    odd = (height >= np.maximum(thresholds[rival], SURE)) & (own <= UNLIKELY)
+    # a model that is often sure and wrong knows nothing about labels
+    if odd.sum() > MOST_ODD * (given.max(1) >= SURE).sum():
+        return np.array([], dtype=int)
+    return np.asarray(rows[odd][np.argsort(own[odd], kind="stable")])
+
+
+def _out_of_fold(data: Dataset, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """``(M, classes)`` probabilities of models that did not see the row."""
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+
+    features = _features(list(data.columns.values()), rows)
+    # few components: a model of every word would be sure of all it has seen once
+    few = TruncatedSVD(max(1, min(COMPONENTS, features.shape[1] - 1)), random_state=0)
+    logistic = LogisticRegression(C=0.1, max_iter=1000)
+    model = make_pipeline(MaxAbsScaler(), few, StandardScaler(), logistic)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    found = cross_val_predict(model, features, classes, cv=folds, method="predict_proba")
+    return np.asarray(found)
+
+
+def _features(columns: Sequence[Column], rows: np.ndarray) -> csr_matrix:
+    """``(M, D)`` sparse: TF-IDF of texts, one-hot categories, numbers, thumbnails."""
+    from scipy.sparse import csr_matrix, hstack
+    from sklearn.feature_extraction import DictVectorizer
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    parts = []
+    for column in columns:
+        samples = column.take(rows)
+        if column.modality == "text" and any(text for text in samples):
+            words = TfidfVectorizer(max_features=WORDS, token_pattern=r"(?u)\b\w+\b")
+            parts.append(words.fit_transform([text or "" for text in samples]))
+        elif column.modality == "tabular":
+            kept = [
+                {name: value for name, value in (row or {}).items() if value is not None}
+                for row in samples
+            ]
+            parts.append(DictVectorizer().fit_transform(kept))
+        elif column.modality == "image":
+            parts.append(csr_matrix(np.stack([_thumbnail(image) for image in samples])))
+    return csr_matrix(hstack(parts)) if parts else csr_matrix((len(rows), 1))
+
+
+def _thumbnail(image: object) -> np.ndarray:
+    from PIL.Image import Image, Resampling
+
+    if not isinstance(image, Image):
+        return np.zeros(THUMB * THUMB * 3)
+    small = image.resize((THUMB, THUMB), Resampling.BOX)
+    return np.asarray(small, dtype=np.float64).ravel() / 127.5 - 1
