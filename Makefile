@@ -31,9 +31,9 @@ clean:
 $(VENV)/.installed: $(CONSTRAINTS) pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,excel]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,dev]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,excel,datasets,onnx,dev]"
 	touch $@

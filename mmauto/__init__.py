@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from mmauto.version import __version__
 
 if TYPE_CHECKING:
+    from mmauto.predictor import load_bundle
     from mmauto.study import Study, open, search
 
-__all__ = ["Study", "__version__", "open", "search"]
+__all__ = ["Study", "__version__", "load_bundle", "open", "search"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mmauto' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module("mmauto.study"), name)
+    module = "mmauto.predictor" if name == "load_bundle" else "mmauto.study"
+    return getattr(importlib.import_module(module), name)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmauto.answers.compare import leaderboard_rows
 from mmauto.answers.view import study_view
-from mmauto.config import StudyConfig, difference, from_mapping
-from mmauto.engine.jobs import Outcome
-from mmauto.engine.metrics import METRICS
-from mmauto.engine.process import ProcessExecutor
-from mmauto.errors import ConfigError, StoreError
+from mmauto.conduct import conduct
+from mmauto.config import StudyConfig, from_mapping
+from mmauto.data.frames import keep_frame
+from mmauto.engine.bundle import Bundle
+from mmauto.errors import StoreError, unknown
+from mmauto.evaluate import Best, Progress, ensemble_of, evaluate, kept_run
+from mmauto.predictor import Predictor
 from mmauto.registry import Registry, load_registry
-from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
-from mmauto.tuning.arms import Arm, make_arms
-from mmauto.tuning.confirm import Confirmation
-from mmauto.tuning.crew import Crew, default_workers
-from mmauto.tuning.importance import importances
-from mmauto.tuning.mirror import mirror
-from mmauto.tuning.prepare import Prepared, find_device, prepare
-from mmauto.tuning.record import command, environment, write_study_toml
-from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
+from mmauto.tuning.prepare import prepare
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ConfirmationView, StudyView, TrialView
+from mmauto.views import StudyView, TrialView
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mmauto.engine.onnx import Exported
+
+MOST_EXPORT_ROWS = 1000
+"""Validation rows on which an exported file is compared."""
 
 
 def _stored(folder: Path) -> StudyStore:
@@ -78,23 +75,106 @@ class Study:
 
         return pd.DataFrame(leaderboard_rows(self.view().comparison))
 
-    def best(self) -> ConfirmationView:
-        """The winner's best confirmation run: chosen on validation, estimated on test.
+    def best(self, arm: str | None = None) -> Best:
+        """The winner (or another arm) as a model that predicts: chosen on validation.
 
         Raises:
-            StoreError: nothing has been confirmed yet.
+            StoreError: nothing has been confirmed yet, or the arm has no result.
         """
-        view = self.view()
-        runs = [c for c in view.confirmations if c.arm == view.comparison.winner]
-        if not runs:
+        return Best(kept_run(self._confirmed(), self._arm(arm)), self.predictor(arm))
+
+    def predictor(self, arm: str | None = None, ensemble: bool = False) -> Predictor:
+        """The models of this study, ready to predict new rows.
+
+        Args:
+            arm: default: the winner.
+            ensemble: the confirmed arms averaged as ensemble selection on validation says.
+
+        Raises:
+            StoreError: nothing has been confirmed yet, or the arm has no result.
+        """
+        view = self._confirmed()
+        registry = load_registry()
+        if not ensemble:
+            return Predictor([self._bundle(self._arm(arm), registry)])
+        weights, cuts = ensemble_of(view)
+        bundles = [self._bundle(name, registry) for name in weights]
+        return Predictor(bundles, list(weights.values()), cuts)
+
+    def evaluate(
+        self,
+        source: str | Path | pd.DataFrame,
+        arm: str | None = None,
+        ensemble: bool = False,
+        image_folder: str | Path | None = None,
+        progress: Progress = lambda done, total: None,
+    ) -> StudyView:
+        """This study's models on new labelled rows: the same comparison, on those rows.
+
+        Args:
+            arm: only this one; default: every confirmed arm.
+            ensemble: the ensemble too, as an arm of its own.
+
+        Raises:
+            StoreError: nothing has been confirmed yet, or the arm has no result.
+            DataError: the rows cannot be used.
+        """
+        view, registry = self._confirmed(), load_registry()
+        confirmed = [line.arm.name for line in view.comparison.standings]
+        names = [self._arm(arm)] if arm else confirmed
+        bundles = {name: self._bundle(name, registry) for name in names}
+        weights, cuts = ensemble_of(view) if ensemble else ({}, {})
+        bundles |= {n: self._bundle(n, registry) for n in weights if n not in bundles}
+        return evaluate(
+            view, bundles, names, (weights, cuts) if ensemble else None, source, image_folder,
+            progress,
+        )  # fmt: skip
+
+    def export(
+        self, arm: str | None = None, path: Path | None = None, int8: bool = False
+    ) -> tuple[Exported, int]:
+        """An arm's model as ONNX, compared on the validation rows; and how many those were.
+
+        Raises:
+            StoreError: nothing has been confirmed yet, or the arm has no result.
+            ConfigError: a library is missing, or the arm is no torch model.
+            DataError: the study's data is gone, or a component cannot be traced.
+        """
+        from mmauto.engine.onnx import export_onnx
+
+        name, view = self._arm(arm), self.view()
+        registry = load_registry()
+        stored = {**view.config, "name": self.folder.name, "out": str(self.folder.parent)}
+        setup = prepare(from_mapping(stored), registry, "cpu").setup
+        rows = setup.splits.valid[:MOST_EXPORT_ROWS]
+        found = export_onnx(
+            self._bundle(name, registry),
+            {key: column.take(rows) for key, column in setup.dataset.columns.items()},
+            path or self.folder / "models" / name / "model.onnx",
+            int8=int8,
+            truth={target: values[rows] for target, values in setup.targets.items()},
+            metric=view.task.metric,
+        )
+        return found, len(rows)
+
+    def _confirmed(self) -> StudyView:
+        if not self.view().comparison.standings:
             raise StoreError(
-                f"a best model needs a confirmed arm, {self.folder} has none yet; continue with "
+                f"a model needs a confirmed arm, {self.folder} has none yet; continue with "
                 f"`mmauto search --resume {self.folder.name} --out {self.folder.parent}`"
             )
-        sign = 1.0 if METRICS[view.task.metric].maximise else -1.0
-        return max(
-            runs, key=lambda run: -sign * float("inf") if run.value is None else sign * run.value
-        )
+        return self.view()
+
+    def _arm(self, name: str | None) -> str:
+        found = self._confirmed().comparison
+        known = [line.arm.name for line in found.standings]
+        chosen = name or found.winner
+        if chosen not in known:
+            raise StoreError(unknown("confirmed arm", str(chosen), known, source=str(self.folder)))
+        return str(chosen)
+
+    def _bundle(self, arm: str, registry: Registry) -> Bundle:
+        return Bundle(self.folder / "models" / arm, registry)
 
     def trials(self) -> Sequence[TrialView]:
         """The trials of the search."""
@@ -102,6 +182,7 @@ class Study:
 
     def report(self, path: Path | str | None = None, registry: Registry | None = None) -> Path:
         """Write the HTML report and the leaderboard files; the report's path."""
+        from mmauto.report.card import write_cards
         from mmauto.report.export import write_leaderboard
         from mmauto.report.page import write_report
 
@@ -109,6 +190,7 @@ class Study:
         entries = (registry or load_registry()).all("section").values()
         write_report(self.view(), [e.component for e in entries], place)  # type: ignore[misc]
         write_leaderboard(self.view().comparison, self.folder)
+        write_cards(self.view(), self.folder)
         return place
 
 
@@ -123,13 +205,24 @@ def search(watcher: Watcher | None = None, **settings: Any) -> Study:
     Args:
         watcher: is told what happens.
         settings: the fields of `mmauto.config.StudyConfig`, e.g. ``task="medical"``,
-            ``data="table.csv"``, ``target="label"``, ``trials=20``.
+            ``data="table.csv"``, ``target="label"``, ``trials=20``. ``data`` may be a pandas data
+            frame: it is kept in the study's folder, and its image paths start at the current one.
 
     Raises:
         MmautoError: the settings or the data cannot be used, or the study of that name has
             another configuration.
     """
+    if hasattr(settings.get("data"), "columns"):
+        settings = {**settings, **_kept_frame(settings)}
     return run(from_mapping(settings), watcher or Watcher())
+
+
+def _kept_frame(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a search on a data frame, once it stands beside the study."""
+    config = from_mapping({**settings, "data": "frame", "name": settings.get("name", "frame")})
+    path = keep_frame(settings["data"], config.folder)
+    folder = settings.get("image_folder", str(Path.cwd()))
+    return {"data": str(path), "name": config.name, "image_folder": folder}
 
 
 def resume(folder: Path, watcher: Watcher | None = None) -> Study:
@@ -145,75 +238,14 @@ def run(config: StudyConfig, watcher: Watcher) -> Study:
 
     A KeyboardInterrupt is passed on after what there is has been stored and reported.
     """
-    start = time.monotonic()
-    took_in: list[Callable[[Outcome], None]] = []
-    # workers import torch while the data is read
-    device = find_device(config.device)
-    runners = [
-        ProcessExecutor(config.trial_timeout, watcher.saying, lambda outcome: took_in[-1](outcome))
-        for _ in range(config.workers or default_workers(device))
-    ]
-    crew = Crew(runners)
+    registry = load_registry()
     try:
-        registry = load_registry()
-        prepared = prepare(config, registry, device)
-        config = prepared.config
-        arms = make_arms(registry, prepared.task, config)
-        store = _open(config, prepared, arms)
-        for runner in runners:
-            runner.use(prepared.setup)
-    except BaseException:
-        crew.close()
-        raise
-    try:
-        _work(config, watcher, crew, store, arms, prepared, took_in, start)
+        conduct(config, watcher, registry)
     except KeyboardInterrupt:
-        crew.close()
-        _leave(store, start)
-        _report(config, registry)
+        if (config.folder / "study.db").exists():
+            _report(config, registry)
         raise
-    except BaseException:
-        crew.close()
-        store.close()
-        raise
-    _leave(store, start)
     return _report(config, registry)
-
-
-def _work(
-    config: StudyConfig,
-    watcher: Watcher,
-    crew: Crew,
-    store: StudyStore,
-    arms: Sequence[Arm],
-    prepared: Prepared,
-    took_in: list[Callable[[Outcome], None]],
-    start: float,
-) -> None:
-    """Search, confirm, and what follows from the trials."""
-    watcher.data(prepared.setup.dataset.roles, prepared.findings)
-    maximise = METRICS[prepared.task.metric].maximise
-    clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
-    hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
-    proof = Confirmation(store, arms, config, crew, watcher, maximise)
-    watcher.started(
-        [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
-        config.confirm_seeds, maximise,
-    )  # fmt: skip
-    took_in.append(hunt.ended)
-    hunt.run()
-    store.set_study(state="confirming")
-    took_in.append(proof.ended)
-    proof.run()
-    crew.close()
-    watcher.saying("writing the report")
-    _wrap_up(store, arms, maximise)
-    store.set_study(state="finished")
-
-
-def _leave(store: StudyStore, start: float) -> None:
-    store.set_study(seconds=store.state[1] + time.monotonic() - start)
-    store.close()
 
 
 def _report(config: StudyConfig, registry: Registry) -> Study:
@@ -221,53 +253,6 @@ def _report(config: StudyConfig, registry: Registry) -> Study:
     if study.trials():
         study.report(registry=registry)
     return study
-
-
-def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> StudyStore:
-    """The stored study of this name, or a new one.
-
-    Raises:
-        ConfigError: the stored one has another configuration, or the data has changed.
-    """
-    store = StudyStore.open(config.folder)
-    if store is None:
-        about = environment(prepared.setup.device)
-        facts = {
-            "rows": prepared.rows, "ceiling": dict(prepared.ceiling),
-            "findings": [asdict(found) for found in prepared.findings],
-            "roles": [asdict(guess) for guess in prepared.setup.dataset.roles],
-            "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
-        }  # fmt: skip
-        truth = prepared.truth(), prepared.groups(), prepared.ids()
-        save_truth(config.folder, *truth)
-        write_study_toml(config.folder / "study.toml", config, about, prepared.fingerprint)
-        return StudyStore.create(
-            config.folder, config.name, config.identity(), prepared.task, facts, about,
-            command(config), [arm.view for arm in arms],
-        )  # fmt: skip
-    # settings that are newer than the stored study count as their defaults
-    stored = from_mapping({**store.config, "name": config.name}).identity()
-    changed = difference(stored, config.identity())
-    same_data = store.facts["fingerprint"] == prepared.fingerprint
-    if changed or not same_data:
-        store.close()
-        what = "; ".join(changed) or "the rows, labels or splits of the data"
-        raise ConfigError(
-            f"a study continues only with its own configuration, {config.folder} differs in: "
-            f"{what}; use --name for a new study, or --resume {config.name} to continue as it is"
-        )
-    return store
-
-
-def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
-    """Importances and Optuna's copy, once the trials are complete."""
-    store.flush()
-    trials = store.trials()
-    for arm in arms:
-        own = [trial for trial in trials if trial.arm == arm.name]
-        store.set_arm(arm.name, importances=importances(arm, own, maximise))
-    store.flush()
-    mirror(store, arms, maximise)
 
 
 __all__ = ["Study", "open", "resume", "run", "search"]

@@ -138,6 +138,8 @@ class ConfirmationView:
         trial: the id of the search trial whose candidate this is.
         value: its validation metric.
         valid, test: predictions, empty where the run failed.
+        thresholds: target -> ``(width,)`` where a probability becomes a decision, chosen on
+            validation (binary and multilabel).
     """
 
     arm: str
@@ -150,6 +152,7 @@ class ConfirmationView:
     test: Predictions = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
     failure: Failure | None = None
+    thresholds: Predictions = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

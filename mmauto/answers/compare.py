@@ -12,6 +12,7 @@ import numpy as np
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.verdict import verdict
 from mmauto.engine.metrics import METRICS, observed, score_all
+from mmauto.engine.thresholds import centred
 from mmauto.values import TaskView
 from mmauto.views import (
     ArmView,
@@ -90,7 +91,10 @@ def _runs(
     values = [run.value for run in runs if run.value is not None]
     if not values:
         return None
-    scores = {run.seed: shared.score(run.test[target]) for run in runs}
+    scores = {
+        run.seed: shared.score(centred(run.test[target], run.thresholds.get(target)))
+        for run in runs
+    }
     return _Runs(arm, runs, statistics.fmean(values), scores)
 
 
@@ -134,7 +138,11 @@ def _metrics(
     """target -> metric -> mean over seeds, on the test split."""
     found = {}
     for name, spec in task.targets.items():
-        each = [score_all(spec, truth[name], run.test[name]) for run in runs if name in run.test]
+        each = [
+            score_all(spec, truth[name], centred(run.test[name], run.thresholds.get(name)))
+            for run in runs
+            if name in run.test
+        ]
         found[name] = (
             {metric: float(np.mean([one[metric] for one in each])) for metric in each[0]}
             if each

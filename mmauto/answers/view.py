@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mmauto.answers.compare import compare
+from mmauto.engine.thresholds import choose_thresholds
 from mmauto.store.study import StudyStore
-from mmauto.views import Finding, RoleGuess, StudyView
+from mmauto.values import TaskView
+from mmauto.views import ConfirmationView, Finding, Predictions, RoleGuess, StudyView
 
 
 def study_view(store: StudyStore) -> StudyView:
     """Everything that was stored, with the comparison computed once."""
-    arms, trials, confirmations = store.arms(), store.trials(), store.confirmations()
+    arms, trials = store.arms(), store.trials()
     truth, groups, ids = store.truth()
+    confirmations = [decided(run, store.task, truth["valid"]) for run in store.confirmations()]
     ceiling = store.facts["ceiling"]
     _, seconds = store.state
     return StudyView(
@@ -35,6 +39,15 @@ def study_view(store: StudyStore) -> StudyView:
         licence=store.facts["licence"],
         comparison=compare(store.task, arms, trials, confirmations, truth, groups, ceiling=ceiling),
     )
+
+
+def decided(run: ConfirmationView, task: TaskView, truth: Predictions) -> ConfirmationView:
+    """The run with the thresholds that its validation predictions suggest."""
+    found = {}
+    for name, given in run.valid.items():
+        metric = task.metric if name == task.primary else ""
+        found[name] = choose_thresholds(metric, task.targets[name], truth[name], given)
+    return replace(run, thresholds=found)
 
 
 def _findings(facts: Mapping[str, Any]) -> list[Finding]:

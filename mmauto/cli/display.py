@@ -18,7 +18,7 @@ from rich.text import Text
 
 from mmauto.cli.findings import show_data
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ArmView, Finding, Interval, RoleGuess, TrialView
+from mmauto.views import ArmView, Finding, Interval, RoleGuess, StudyView, TrialView
 
 if TYPE_CHECKING:
     from mmauto.study import Study
@@ -196,15 +196,15 @@ def show_result(study: Study, as_json: bool) -> None:
     console = Console()
     if view.task.simulated:
         console.print("[bold yellow]Simulated data.[/] Nothing here says anything about patients.")
-    console.print(leaderboard_table(study, console.width))
+    console.print(leaderboard_table(view, console.width))
     for sentence in view.comparison.verdict:
         console.print(Text(sentence))
     console.print(Text(f"report: {report}", style="bold"))
 
 
-def leaderboard_table(study: Study, width: int) -> Table:
+def leaderboard_table(view: StudyView, width: int) -> Table:
     """The comparison as a terminal table; costs are left out where there is no room."""
-    found = study.view().comparison
+    found = view.comparison
     arrow = "higher is better" if found.maximise else "lower is better"
     table = Table(
         title=f"{found.target} by {found.metric} ({arrow})",

@@ -17,6 +17,9 @@ COMMANDS = {
     "data": ("mmauto.cli.data", "Check a table: what its columns are, and what is wrong with it."),
     "show": ("mmauto.cli.show", "Show a stored study: arms, trials, best, files."),
     "report": ("mmauto.cli.report", "Write a study's HTML report anew."),
+    "predict": ("mmauto.cli.predict", "Predict the rows of a table with a study's best model."),
+    "evaluate": ("mmauto.cli.evaluate", "Score a study's models on new labelled rows."),
+    "export": ("mmauto.cli.export", "Write a model as ONNX for other runtimes."),
     "plugins": ("mmauto.cli.plugins", "List encoders, fusions and other components."),
 }
 

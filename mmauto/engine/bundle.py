@@ -96,7 +96,7 @@ class Bundle:
         Args:
             memo: encoded inputs, shared by bundles that read the same columns.
         """
-        inputs = {key: self._inputs(key, columns[key], memo) for key in self.candidate.modalities}
+        inputs = {key: self.inputs(key, columns[key], memo) for key in self.candidate.modalities}
         if self.candidate.kind == "control":
             table = {key: as_rows(part) for key, part in inputs.items()}
             control = self.registry.control(self.candidate.component, str(self.folder))
@@ -168,7 +168,8 @@ class Bundle:
             state[name] = load(file, trusted=get_untrusted_types(file=file))
         return state
 
-    def _inputs(self, key: str, column: Column, memo: Memo | None = None) -> Inputs:
+    def inputs(self, key: str, column: Column, memo: Memo | None = None) -> Inputs:
+        """One modality as the model reads it."""
         about = self.about["columns"][key]
         encoder = self.registry.encoder(about["encoder"], str(self.folder))
         params = self.candidate.encoder_params(key)

@@ -71,6 +71,8 @@ class EfficientNetLite0(Encoder):
                 self.network = network.to(memory_format=torch.channels_last)
 
             def forward(self, pixels: Tensor) -> Tokens:
+                if torch.compiler.is_exporting():  # a loop over the batch cannot be traced
+                    return grid_tokens(self.maps(pixels), params)
                 starts = range(0, len(pixels), CHUNK)
                 maps = [self.maps(pixels[start : start + CHUNK]) for start in starts]
                 return grid_tokens(torch.cat(maps), params)

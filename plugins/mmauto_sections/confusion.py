@@ -47,7 +47,7 @@ def _matrix(
     known = truth >= 0  # False for NaN, too
     for run in runs:
         given = run.test[spec.name]
-        guess = given.argmax(1) if spec.kind == "multiclass" else (given[:, 0] > 0.5).astype(int)
+        guess = given.argmax(1) if spec.kind == "multiclass" else _over(run, spec)
         np.add.at(counts, (truth[known].astype(int), guess[known]), 1)
     counts /= len(runs)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -86,6 +86,13 @@ def _matrix(
         "; ".join(f"{n} right in {share[i, i]:.0%}" for i, n in enumerate(spec.classes)),
         160 + 60 * size,
     )  # fmt: skip
+
+
+def _over(run: ConfirmationView, spec: TargetSpec) -> np.ndarray:
+    """``(N,)`` the second class where its probability passes the threshold."""
+    cut = run.thresholds.get(spec.name)
+    limit = 0.5 if cut is None or not len(cut) else cut[0]
+    return np.asarray(run.test[spec.name][:, 0] >= limit).astype(int)
 
 
 def _scatter(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Figure:

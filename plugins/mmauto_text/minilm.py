@@ -98,6 +98,8 @@ class MiniLm(Encoder):
                 self.network.load_state_dict({k: v for k, v in weights.items() if k in wanted})
 
             def forward(self, ids: Tensor, mask: Tensor) -> Tokens:
+                if torch.compiler.is_exporting():  # a loop over the batch cannot be traced
+                    return self.encode(ids, mask)
                 cuts = [slice(start, start + CHUNK) for start in range(0, len(ids), CHUNK)]
                 found = [self.encode(ids[cut], mask[cut]) for cut in cuts]
                 return Tokens(
@@ -108,7 +110,8 @@ class MiniLm(Encoder):
             def encode(self, ids: Tensor, mask: Tensor) -> Tokens:
                 # attention over nothing is not defined: a missing text attends to its padding
                 first = torch.arange(mask.shape[1], device=mask.device) == 0
-                longest = max(1, int(mask.sum(1).max()))
+                tracing = torch.compiler.is_exporting()
+                longest = LONGEST if tracing else max(1, int(mask.sum(1).max()))
                 real = (mask | first)[:, :longest]
                 out = self.network(input_ids=ids[:, :longest], attention_mask=real.long())
                 return segment_means(out.last_hidden_state, real, int(params["segments"]))

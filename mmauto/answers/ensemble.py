@@ -1,0 +1,50 @@
+"""Ensemble selection: which models to average, and how often each (Caruana et al. 2004, ICML)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mmauto.engine.metrics import METRICS, score
+from mmauto.values import TargetSpec
+
+ROUNDS = 25
+
+
+def select_ensemble(
+    predicted: Mapping[str, np.ndarray],
+    spec: TargetSpec,
+    truth: np.ndarray,
+    metric: str,
+    rounds: int = ROUNDS,
+) -> dict[str, float]:
+    """Greedy selection with replacement: each round adds the model that helps the average most.
+
+    Args:
+        predicted: model -> ``(N, width)`` on the validation rows.
+        truth: their labels, as in `mmauto.engine.metrics.score`.
+
+    Returns:
+        Model -> weight, summing to 1; models that were never chosen are left out. Of equally good
+        rounds the earliest counts, so a single best model stays alone.
+    """
+    sign = 1.0 if METRICS[metric].maximise else -1.0
+
+    def value(given: np.ndarray) -> float:
+        found = sign * score(metric, spec, truth, given)
+        return found if np.isfinite(found) else -np.inf
+
+    names = sorted(predicted)
+    total = np.zeros_like(predicted[names[0]])
+    chosen: list[str] = []
+    best, kept = -np.inf, 1
+    for size in range(1, rounds + 1):
+        values = [value((total + predicted[name]) / size) for name in names]
+        place = int(np.argmax(values))
+        chosen.append(names[place])
+        total = total + predicted[names[place]]
+        if values[place] > best:
+            best, kept = values[place], size
+    final = chosen[:kept]
+    return {name: final.count(name) / kept for name in names if name in final}

@@ -1,0 +1,149 @@
+"""From a configuration to stored trials: data, workers, search, confirmation, importances."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from mmauto.config import StudyConfig, difference, from_mapping
+from mmauto.engine.jobs import Outcome
+from mmauto.engine.metrics import METRICS
+from mmauto.engine.process import ProcessExecutor
+from mmauto.errors import ConfigError
+from mmauto.registry import Registry
+from mmauto.store.files import save_truth
+from mmauto.store.study import StudyStore
+from mmauto.tuning.arms import Arm, make_arms
+from mmauto.tuning.confirm import Confirmation
+from mmauto.tuning.crew import Crew, default_workers
+from mmauto.tuning.importance import importances
+from mmauto.tuning.mirror import mirror
+from mmauto.tuning.prepare import Prepared, find_device, prepare
+from mmauto.tuning.record import command, environment, write_study_toml
+from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
+from mmauto.tuning.watch import Watcher
+
+
+def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyConfig:
+    """Search and confirm in the study's folder, from wherever it stands.
+
+    A KeyboardInterrupt is passed on after what there is has been stored.
+
+    Returns:
+        The configuration with the roles that were found.
+    """
+    start = time.monotonic()
+    took_in: list[Callable[[Outcome], None]] = []
+    # workers import torch while the data is read
+    device = find_device(config.device)
+    runners = [
+        ProcessExecutor(config.trial_timeout, watcher.saying, lambda outcome: took_in[-1](outcome))
+        for _ in range(config.workers or default_workers(device))
+    ]
+    crew = Crew(runners)
+    try:
+        prepared = prepare(config, registry, device)
+        config = prepared.config
+        arms = make_arms(registry, prepared.task, config)
+        store = _open(config, prepared, arms)
+        for runner in runners:
+            runner.use(prepared.setup)
+    except BaseException:
+        crew.close()
+        raise
+    try:
+        _work(config, watcher, crew, store, arms, prepared, took_in, start)
+    except KeyboardInterrupt:
+        crew.close()
+        _leave(store, start)
+        raise
+    except BaseException:
+        crew.close()
+        store.close()
+        raise
+    _leave(store, start)
+    return config
+
+
+def _work(
+    config: StudyConfig,
+    watcher: Watcher,
+    crew: Crew,
+    store: StudyStore,
+    arms: Sequence[Arm],
+    prepared: Prepared,
+    took_in: list[Callable[[Outcome], None]],
+    start: float,
+) -> None:
+    """Search, confirm, and what follows from the trials."""
+    watcher.data(prepared.setup.dataset.roles, prepared.findings)
+    maximise = METRICS[prepared.task.metric].maximise
+    clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
+    hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
+    proof = Confirmation(store, arms, config, crew, watcher, maximise)
+    watcher.started(
+        [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
+        config.confirm_seeds, maximise,
+    )  # fmt: skip
+    took_in.append(hunt.ended)
+    hunt.run()
+    store.set_study(state="confirming")
+    took_in.append(proof.ended)
+    proof.run()
+    crew.close()
+    watcher.saying("writing the report")
+    _wrap_up(store, arms, maximise)
+    store.set_study(state="finished")
+
+
+def _leave(store: StudyStore, start: float) -> None:
+    store.set_study(seconds=store.state[1] + time.monotonic() - start)
+    store.close()
+
+
+def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> StudyStore:
+    """The stored study of this name, or a new one.
+
+    Raises:
+        ConfigError: the stored one has another configuration, or the data has changed.
+    """
+    store = StudyStore.open(config.folder)
+    if store is None:
+        about = environment(prepared.setup.device)
+        facts = {
+            "rows": prepared.rows, "ceiling": dict(prepared.ceiling),
+            "findings": [asdict(found) for found in prepared.findings],
+            "roles": [asdict(guess) for guess in prepared.setup.dataset.roles],
+            "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
+        }  # fmt: skip
+        truth = prepared.truth(), prepared.groups(), prepared.ids()
+        save_truth(config.folder, *truth)
+        write_study_toml(config.folder / "study.toml", config, about, prepared.fingerprint)
+        return StudyStore.create(
+            config.folder, config.name, config.identity(), prepared.task, facts, about,
+            command(config), [arm.view for arm in arms],
+        )  # fmt: skip
+    # settings that are newer than the stored study count as their defaults
+    stored = from_mapping({**store.config, "name": config.name}).identity()
+    changed = difference(stored, config.identity())
+    same_data = store.facts["fingerprint"] == prepared.fingerprint
+    if changed or not same_data:
+        store.close()
+        what = "; ".join(changed) or "the rows, labels or splits of the data"
+        raise ConfigError(
+            f"a study continues only with its own configuration, {config.folder} differs in: "
+            f"{what}; use --name for a new study, or --resume {config.name} to continue as it is"
+        )
+    return store
+
+
+def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
+    """Importances and Optuna's copy, once the trials are complete."""
+    store.flush()
+    trials = store.trials()
+    for arm in arms:
+        own = [trial for trial in trials if trial.arm == arm.name]
+        store.set_arm(arm.name, importances=importances(arm, own, maximise))
+    store.flush()
+    mirror(store, arms, maximise)
