@@ -122,11 +122,14 @@ def evaluate(
     Raises:
         DataError: the rows cannot be used, or have no labels.
     """
-    rows = read_rows(source, wanted_by(list(bundles.values())), image_folder=image_folder)
+    every = list(bundles.values())
+    rows = read_rows(
+        source, wanted_by(every), id=every[0].about.get("id", "id"), image_folder=image_folder
+    )
     specs = view.task.targets
     truth, notes = read_labels(rows, specs, str(view.config.get("separator", "")))
     parts: dict[str, list[Predictions]] = {name: [] for name in bundles}
-    for place, each in predict_parts(list(bundles.values()), rows.columns):
+    for place, each in predict_parts(every, rows.columns):
         for name, found in zip(bundles, each, strict=True):
             parts[name].append(found)
         progress(place.stop, len(rows.ids))
@@ -135,7 +138,8 @@ def evaluate(
         for name, found in parts.items()
     }
     runs = [
-        replace(kept_run(view, name), test=given[name], thresholds=bundles[name].thresholds)
+        # one model an arm: seed 0 for all, so that they are compared on the same rows in pairs
+        replace(kept_run(view, name), seed=0, test=given[name], thresholds=bundles[name].thresholds)
         for name in names
     ]
     arms = [arm for arm in view.arms if arm.name in names]
@@ -145,7 +149,7 @@ def evaluate(
     labels = {name: truth.get(name, np.full(len(rows.ids), np.nan)) for name in specs}
     whole = {"valid": view.truth["valid"], "test": labels}
     groups = {**view.groups, "test": _groups(view, rows)}
-    said = [*rows.notes, *notes, *(n for b in bundles.values() for n in b.notes)]
+    said = [*rows.notes, *notes, *(n for bundle in every for n in bundle.notes)]
     seen = len(set(rows.ids.tolist()) & {str(i) for side in view.ids.values() for i in side})
     if seen:
         said.append(f"{seen} row ids are also those of the study's validation or test rows")

@@ -55,7 +55,9 @@ class Predictor:
         Raises:
             DataError: as `mmauto.data.inputs.read_rows`.
         """
-        return read_rows(source, self.wanted, image_folder=image_folder)
+        return read_rows(
+            source, self.wanted, id=self.bundles[0].about.get("id", "id"), image_folder=image_folder
+        )
 
     def stream(self, rows: NewRows) -> Iterator[tuple[slice, Predictions]]:
         """Predictions part by part: {target: (n, width)}."""

@@ -103,7 +103,8 @@ def _does_fusion_help(fusion: Standing, reference: Standing, label: str) -> Iter
 
 def _cost(fusion: Standing, reference: Standing) -> Iterator[str]:
     ours, theirs = fusion.costs.train_seconds, reference.costs.train_seconds
-    if theirs > 0 and ours / theirs >= DEARER:
+    # fractions of a second are noise
+    if theirs > 0 and ours / theirs >= DEARER and ours - theirs >= 1.0:
         yield (
             f"It trains {ours / theirs:.1f} times as long ({ours:.1f} against {theirs:.1f} seconds "
             "a run, encoding left out)."

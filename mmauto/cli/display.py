@@ -207,13 +207,14 @@ def leaderboard_table(view: StudyView, width: int) -> Table:
     found = view.comparison
     arrow = "higher is better" if found.maximise else "lower is better"
     table = Table(
-        title=f"{found.target} by {found.metric} ({arrow})",
+        title=f"{found.target} by {found.metric} ({arrow})"
+        + (f"; reference: {found.reference}" if found.reference else ""),
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False,
     )  # fmt: skip
     wide = width >= WIDE
     table.add_column("arm", no_wrap=True, overflow="ellipsis")
     costs = ("train s", "parameters") if wide else ()
-    gain = f"gain over {found.reference or 'single modality'}"
+    gain = "gain over reference"
     for name in ("valid.", "test [95 % interval]", gain, *costs):
         table.add_column(name, justify="right", no_wrap=True)
     for line in found.standings:
@@ -222,7 +223,7 @@ def leaderboard_table(view: StudyView, width: int) -> Table:
             Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
             f"{line.validation:.3f}",
             f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
-            "reference" if more is None else _gain(more),
+            _gain(more) if more else "reference" * (line.arm.name == found.reference),
             f"{line.costs.train_seconds:.1f}",
             f"{line.costs.parameters:,}",
         ]

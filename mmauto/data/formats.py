@@ -1,13 +1,8 @@
-"""Tables in files: CSV, JSON lines and Parquet become columns of cells."""
+"""Tables in any form: one file, a folder or a data frame becomes columns of cells."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +10,25 @@ from typing import Any
 import pandas as pd
 
 from mmauto.data.cells import Cell, clean
+from mmauto.data.formats_arrow import is_saved, read_parquet, read_saved
+from mmauto.data.formats_excel import read_excel
+from mmauto.data.formats_folder import read_folder
+from mmauto.data.formats_frame import read_frame
+from mmauto.data.formats_read import Read, no_table
+from mmauto.data.formats_text import read_csv, read_jsonl
 from mmauto.errors import DataError
 
-NAMES = ("data.csv", "data.parquet", "data.jsonl")
+NAMES = ("data.csv", "data.parquet", "data.jsonl", "data.xlsx")
 """What a folder may hold; the first that is there is read."""
+
+READERS: Mapping[str, Callable[[Path], Read]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+    ".xlsx": read_excel,
+}
+"""Suffix of a file -> its reader."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +36,16 @@ class RawTable:
     """A table as read.
 
     Attributes:
+        path: the file, or the folder that is itself the table.
         values: column -> values as the format gives them, in the file's order.
-        notes: what had to be guessed while reading.
+        folder: where relative image paths start.
+        notes: what had to be guessed or left out while reading.
     """
 
     path: Path
     values: Mapping[str, list[Any]]
+    folder: Path
     notes: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> Path:
-        """Where relative image paths start."""
-        return self.path.parent
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values()), []))
@@ -54,118 +62,68 @@ class RawTable:
             raise DataError(f"column {name!r} of {self.path} cannot be read: {error}") from None
 
 
-def open_table(path: Path) -> RawTable:
-    """Read a table; a folder means the ``data.csv``, ``data.parquet`` or ``data.jsonl`` in it.
+def open_table(source: Path | pd.DataFrame) -> RawTable:
+    """Read a table.
+
+    Args:
+        source: a CSV, TSV, JSON lines, Parquet or Excel file; a folder with one named ``data.*``, a
+            data set that Hugging Face's library saved, or class folders of pictures and texts; or
+            a data frame, whose image paths start in the current folder.
 
     Raises:
-        DataError: there is no such file, it is no table, or it has no rows.
+        DataError: there is no such table, it cannot be read, or it has no rows.
     """
-    file = _locate(path)
-    readers = {".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _parquet}
-    reader = readers.get(file.suffix.lower())
-    if reader is None:
-        raise DataError(
-            f"a table is a .csv, .tsv, .jsonl or .parquet file, {file} is none of them; "
-            "save it as one of these"
-        )
-    try:
-        table = reader(file)
-    except OSError as error:
-        raise DataError(
-            f"the table {file} cannot be read ({error.strerror or error}); check its permissions"
-        ) from None
+    if isinstance(source, pd.DataFrame):
+        table = _table(Path("DataFrame"), read_frame(source), Path())
+    else:
+        table = _open(source)
     if not len(table):
-        raise DataError(f"a table needs at least one row, {file} has none; add rows to it")
+        raise DataError(f"a table needs at least one row, {table.path} has none; add rows to it")
     return table
 
 
-def _locate(path: Path) -> Path:
-    if path.is_dir():
-        for name in NAMES:
-            if (path / name).is_file():
-                return path / name
+def _open(path: Path) -> RawTable:
+    try:
+        if not path.is_dir():
+            return _table(path, _read_file(path), path.parent)
+        for file in (path / name for name in NAMES):
+            if file.is_file():
+                return _table(file, _read_file(file), path)
+        return _table(path, _read_folder(path), path)
+    except OSError as error:
+        if error.errno is None:  # the libraries' own, for content that they cannot use
+            raise no_table(path, error) from None
         raise DataError(
-            f"a data folder holds {', '.join(NAMES[:-1])} or {NAMES[-1]}, {path} holds none of "
-            "them; name the table's file itself"
-        )
+            f"the table {error.filename or path} cannot be read ({error.strerror}); check its "
+            "permissions"
+        ) from None
+
+
+def _table(path: Path, read: Read, folder: Path) -> RawTable:
+    return RawTable(path, read.values, folder, read.notes)
+
+
+def _read_file(path: Path) -> Read:
     if not path.is_file():
         raise DataError(f"there is no table at {path}; give the path of a table or of its folder")
-    return path
-
-
-def _no_table(path: Path, why: str) -> DataError:
-    return DataError(f"{path} is not a readable table ({why}); repair the file or save it again")
-
-
-def _decode(path: Path) -> tuple[str, tuple[str, ...]]:
-    content = path.read_bytes()
-    if b"\0" in content:
-        raise _no_table(path, "it holds binary data where UTF-8 text is expected")
-    try:
-        return content.decode("utf-8-sig"), ()
-    except UnicodeDecodeError:
-        note = f"{path.name} is not UTF-8: it was read as Latin-1, check the accents in its texts"
-        return content.decode("latin-1"), (note,)
-
-
-def _read_csv(path: Path) -> RawTable:
-    text, notes = _decode(path)
-    if not text.strip():
-        return RawTable(path, {})
-    head = re.sub(r'"[^"]*"', "", text.lstrip().splitlines()[0])
-    delimiter = max(",;\t", key=head.count)
-    try:
-        lines = io.StringIO(text.lstrip("\r\n"), newline="")
-        names = next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise _no_table(path, f"it has two columns named {twice[0]!r}")
-        with warnings.catch_warnings():
-            # pandas only warns where rows are longer than the header, and drops what is beyond it
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                io.StringIO(text),
-                sep=delimiter,
-                dtype=object,
-                na_filter=False,
-                skipinitialspace=True,
-                index_col=False,
-            )
-    except pd.errors.ParserWarning:
-        raise _no_table(path, "its rows have more cells than its header") from None
-    except (ValueError, csv.Error) as error:
-        raise _no_table(path, str(error).strip().splitlines()[0]) from None
-    return RawTable(path, {str(name): frame[name].tolist() for name in frame.columns}, notes)
-
-
-def _read_jsonl(path: Path) -> RawTable:
-    text, notes = _decode(path)
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise _no_table(path, f"line {number} is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise _no_table(path, f"line {number} is not a JSON object")
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return RawTable(path, {name: [row.get(name) for row in rows] for name in names}, notes)
-
-
-def _parquet(path: Path) -> RawTable:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        *suffixes, last = READERS
         raise DataError(
-            f"reading Parquet ({path}) needs pyarrow, which is not installed; "
-            'run: pip install "mmauto[parquet]"'
-        ) from None
-    try:
-        frame = pyarrow.parquet.ParquetFile(path).read()
-    except pyarrow.ArrowException as error:
-        raise _no_table(path, str(error).splitlines()[0]) from None
-    return RawTable(path, frame.to_pydict())
+            f"a table is a {', '.join(suffixes)} or {last} file, {path} is none of them; save it "
+            "as one of these"
+        )
+    return reader(path)
+
+
+def _read_folder(path: Path) -> Read:
+    if is_saved(path):
+        return read_saved(path)
+    found = read_folder(path)
+    if not found.values:
+        raise DataError(
+            f"a data folder holds {', '.join(NAMES[:-1])} or {NAMES[-1]}, a data set saved by "
+            "Hugging Face's library, or at least two class folders of pictures (or .txt files), "
+            f"{path} holds none of them; name the table's file itself"
+        )
+    return found

@@ -122,6 +122,7 @@ def _about(
         "columns": columns,
         "targets": [asdict(spec) for spec in setup.specs.values()],
         "thresholds": _thresholds(setup, valid),
+        "id": next((g.column for g in setup.dataset.roles if g.role == "id"), "id"),
         "simulated": setup.dataset.simulated,
     }
 

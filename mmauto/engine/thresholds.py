@@ -2,6 +2,8 @@
 
 With classes of unequal size, 0.5 is rarely the best cut. The metric of the target decides where it
 is about decisions; where it is about ranking, balanced accuracy (binary) or F1 (each label) does.
+On few rows the best cut is mostly luck, so the one nearest to 0.5 is taken whose score is within a
+standard error of the best (the rule of Breiman et al. 1984).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ HALF = 0.5
 def choose_thresholds(
     metric: str, spec: TargetSpec, truth: np.ndarray, predicted: np.ndarray
 ) -> np.ndarray:
-    """The best cut of each output on the validation rows; of equal ones the nearest to 0.5.
+    """The cut of each output, chosen on the validation rows.
 
     Args:
         truth: as in `mmauto.engine.metrics.score`.
@@ -48,7 +50,10 @@ def _best(metric: str, spec: TargetSpec, truth: np.ndarray, given: np.ndarray) -
     scores = [
         score(metric, spec, truth, centred(given[:, None], np.array([cut]))) for cut in cuts
     ]  # fmt: skip
-    return float(cuts[int(np.argmax(np.nan_to_num(scores, nan=-1.0)))])
+    found = np.nan_to_num(scores, nan=-1.0)
+    best = max(0.0, float(found.max()))
+    error = np.sqrt(best * (1 - best) / len(truth))
+    return float(cuts[int(np.argmax(found >= best - error))])
 
 
 def centred(predicted: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:

@@ -13,9 +13,9 @@ class Data(Section):
     """Rows a split, classes, ideal observers where known, and what was noted while reading."""
 
     name = "data"
-    summary = "rows, splits, classes and notes on the data"
+    summary = "the data card: rows, classes, findings, roles of the columns, licence"
     reference = "mmauto"
-    title = "Data"
+    title = "Data card"
     order = 100
 
     def render(self, study: StudyView) -> Sequence[Block]:
@@ -41,7 +41,7 @@ class Data(Section):
                     "expectation, though on few rows chance may put one above.",
                 )
             )
-        return [*blocks, *(Text(str(found), "note") for found in study.findings)]
+        return [*blocks, *_findings(study), *_roles(study), *_licence(study)]
 
     def _classes(self, study: StudyView) -> Sequence[Block]:
         spec = study.task.targets[study.task.primary]
@@ -54,3 +54,36 @@ class Data(Section):
             ]
             rows.append([name, *counts])
         return [Table((f"{spec.name}", "valid", "test"), rows)]
+
+
+def _findings(study: StudyView) -> Sequence[Block]:
+    """Warnings as notes of their own, remarks after them."""
+    warned = [found for found in study.findings if found.warning]
+    rest = [found for found in study.findings if not found.warning]
+    rows = [("warning", found.text, found.action) for found in warned]
+    rows += [("remark", found.text, found.action) for found in rest]
+    if not rows:
+        return [Text("Nothing odd was found in the data before training.")]
+    return [
+        Table(
+            ("", "found before training", "what was done"), rows,
+            f"{len(warned)} warnings, {len(rest)} remarks.",
+        )
+    ]  # fmt: skip
+
+
+def _roles(study: StudyView) -> Sequence[Block]:
+    if not study.roles:
+        return []
+    return [
+        Table(
+            ("column", "role", "because"),
+            [(guess.column, guess.role, guess.reason) for guess in study.roles],
+            "What each column of the table was used as.",
+        )
+    ]
+
+
+def _licence(study: StudyView) -> Sequence[Block]:
+    kind = "simulated by mmauto" if study.task.simulated else "the user's own"
+    return [Text(f"The data is {kind}; licence: {study.licence or 'not known to mmauto'}.")]
