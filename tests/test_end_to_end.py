@@ -87,7 +87,7 @@ def test_fusion_wins_where_both_modalities_are_needed(finished: mmauto.Study) ->
     assert view.comparison.reference in {"text_only", "tabular_only"}
     assert not view.task.simulated
     assert finished.best().arm == view.comparison.winner
-    assert finished.best().test["label"].shape == (view.rows["test"], 3)
+    assert finished.best().run.test["label"].shape == (view.rows["test"], 3)
 
 
 def test_the_files_are_there_and_agree(finished: mmauto.Study) -> None:
@@ -101,7 +101,7 @@ def test_the_files_are_there_and_agree(finished: mmauto.Study) -> None:
     assert [float(row["test"]) for row in rows] == pytest.approx(board["test"].tolist())
     assert {path.name for path in (folder / "models").iterdir()} == ARMS
     for path in (folder / "models").rglob("*"):
-        assert path.suffix in ("", ".json", ".safetensors", ".skops"), path
+        assert path.suffix in ("", ".json", ".safetensors", ".skops", ".md"), path
 
 
 def test_predictions_of_every_finished_trial_are_stored(finished: mmauto.Study) -> None:

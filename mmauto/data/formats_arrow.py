@@ -82,7 +82,7 @@ def _joined(
             values[name].extend(columns.get(name, [None] * lengths[part]))
     if "" in parts:
         return Read(values)
-    said = f"column {SPLIT!r} of {folder.name}: the names of its parts stand in place of it"
+    said = f"column {SPLIT!r} of {folder}: the names of its parts stand in place of it"
     values[SPLIT] = [part for part, length in lengths.items() for _ in range(length)]
     return Read(values, (said,) if SPLIT in names else ())
 

@@ -17,6 +17,9 @@ Place = tuple[str, ...]
 DEEPEST = 3
 """``SPLIT/CLASS/x.jpg`` has so many parts; what is deeper is not looked at."""
 
+COLUMNS = ("id", "image", "text", "label", "split")
+Row = tuple[str, str | None, str | None, str, str]
+
 
 def read_folder(folder: Path) -> Read:
     """The pictures and texts of a folder's class folders, sorted.
@@ -41,19 +44,14 @@ def read_folder(folder: Path) -> Read:
     if len({place[-2] for place in used}) < 2:
         return Read({})
     rows, odd = _rows(folder, used)
-    values = {name: list(column) for name, column in zip(COLUMNS, zip(*rows, strict=True))}
-    if not split:
-        del values["split"]
+    columns = COLUMNS if split else COLUMNS[:-1]
+    values = {name: [row[place] for row in rows] for place, name in enumerate(columns)}
     left["other files"] = len(files) - len(used)
     said = ", ".join(f"{what} ({count})" for what, count in sorted(left.items()) if count)
     notes = [f"left out of {folder}: {said}"] if said else []
     more = f" (and {len(odd) - 1} more notes on texts)" if len(odd) > 1 else ""
     notes.extend(note + more for note in odd[:1])
     return Read(values, tuple(notes))
-
-
-COLUMNS = ("id", "image", "text", "label", "split")
-Row = tuple[str, str | None, str | None, str, str]
 
 
 def _walk(folder: Path, inside: Place, left: Counter[str]) -> Iterator[Place]:
@@ -93,13 +91,12 @@ def _rows(folder: Path, used: Sequence[Place]) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
     notes: list[str] = []
     for name, places in sorted(same.items()):
-        pictures = [place for place in places if not _is_text(place)]
+        images: list[str | None] = ["/".join(place) for place in places if not _is_text(place)]
         text = None
         for place in filter(_is_text, places):
             text, odd = decode(folder.joinpath(*place))
             notes.extend(odd)
-        for picture in pictures or [None]:
-            image = "/".join(picture) if picture else None
-            id = image if image and len(pictures) > 1 else "/".join(name)
+        for image in images or [None]:
+            id = image if image and len(images) > 1 else "/".join(name)
             rows.append((id, image, text, name[-2], name[0]))
     return rows, notes

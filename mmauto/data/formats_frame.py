@@ -32,18 +32,18 @@ def read_frame(frame: pd.DataFrame) -> Read:
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:
-    gone = column.isna()
+    # as Python's floats, narrow ones would show the digits of their rounding: 0.1 as 0.10000000149
+    narrow = str(column.dtype).lower() in ("float32", "float16")
+    values = list(column.array) if narrow else column.tolist()
+    gone = column.isna().tolist()
     return dated(
-        [
-            None if missing else _value(value)
-            for value, missing in zip(column.array, gone, strict=True)
-        ]
+        [None if lost else _value(value) for value, lost in zip(values, gone, strict=True)]
     )
 
 
 def _value(value: Any) -> Any:
     if isinstance(value, np.floating):
-        return float(str(value))  # the shortest digits: 0.1 as float32 is 0.1, as pandas writes it
+        return float(str(value))
     if isinstance(value, np.number | np.bool_):
         return value.item()
     return value.tolist() if isinstance(value, np.ndarray) else value

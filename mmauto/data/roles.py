@@ -129,7 +129,8 @@ def _split(column: Cells) -> Verdict | None:
     sides = {text.lower() for text in column.texts}
     if column.words & {"split", "fold", "subset", "partition", "set"} and sides <= SIDE_NAMES:
         whole = len(column.known) == column.rows and {"train", "test"} <= sides
-        return ("split", "says " + ", ".join(sorted(sides))) if whole else None
+        said = ", ".join(sorted(sides))
+        return ("split", f"says {said}") if whole else ("ignore", f"no whole split: says {said}")
     return None
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 METRIC = "balanced_accuracy"
 _SCHEMA = {"image": ("image",), "text": ("text",), "target": ("label",)}
-_COLUMNS = ("image", "text", "tabular", "target", "group", "split")
+_COLUMNS = ("image", "text", "tabular", "target", "group", "split", "id", "image_folder", "max_bad",
+            "separator", "roles")  # fmt: skip
 
 
 class Medical(Task):

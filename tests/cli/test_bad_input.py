@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import mmauto.study
+import mmauto.conduct
 from mmauto.cli.main import main
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 
@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mmauto.study, "ProcessExecutor", NoExecutor)
+    monkeypatch.setattr(mmauto.conduct, "ProcessExecutor", NoExecutor)
     return tmp_path
 
 
@@ -88,7 +88,7 @@ def stopped(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(mmauto.study, "ProcessExecutor", Interrupted)
+        patch.setattr(mmauto.conduct, "ProcessExecutor", Interrupted)
         with pytest.raises(SystemExit) as stop:
             main(["search", *TABLE, *STUDY])
     assert stop.value.code == 130
@@ -114,16 +114,22 @@ def one_sentence(printed: str) -> str:
         (["--task", "medicle"], "unknown task 'medicle' (from --task); did you mean 'medical'?"),
         (["--task", "medical", "--text", "note"], "columns are named only where there is a table"),
         ([*TABLE, "--data", "none.csv"], "there is no table at none.csv; give the path of a"),
-        ([*TABLE, "--data", "broken.png"], "a table is a .csv, .tsv, .jsonl or .parquet file"),
+        (
+            [*TABLE, "--data", "broken.png"],
+            "a table is a .csv, .tsv, .jsonl, .parquet or .xlsx",
+        ),
         ([*TABLE, "--text", "notes"], "unknown column 'notes' (from text, data.csv); did you mean"),
         ([*TABLE, "--target", "lable"], "(from target, data.csv); did you mean 'label'?"),
         ([*TABLE, "--tabular", "note"], "a column has one role, 'note' of data.csv is named as"),
-        (TABLE[:4], "no image, text or tabular column is named for data.csv; it has the columns"),
+        (TABLE[:4], "every image must exist and decode, up to --max-bad 5.0% of them; 40 of 40"),
         ([*TABLE, "--target", "same"], "a target needs at least two classes or values, target"),
         ([*TABLE, "--target", "empty"], "a target needs labels, target 'empty' of data.csv has"),
-        ([*TABLE, "--image", "broken"], "every image must decode, 1 ('broken.png') cannot be read"),
+        (
+            [*TABLE, "--image", "broken"],
+            "40 of 40 cannot be used: 40 cannot be decoded",
+        ),
         ([*TABLE, "--image", "leaving"], "stay inside the table's folder, 1 ('../out.png') does"),
-        ([*TABLE, "--image", "gone"], "every image must exist, 1 ('gone.png') not found"),
+        ([*TABLE, "--image", "gone"], "40 of 40 cannot be used: 40 not found ('gone.png'"),
         ([*TABLE, "--metric", "acuracy"], "unknown metric 'acuracy' (from --metric); did you mean"),
         ([*TABLE, "--metric", "mae"], "'mae' does not fit a binary one; use one of"),
         ([*TABLE, "--trials", "0"], "--trials must be at least 1, it is 0"),

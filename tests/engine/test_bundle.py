@@ -97,5 +97,5 @@ def test_a_missing_plugin_is_named(
 ) -> None:
     Executor(setup, registry).run_pack([make_job(bundle=str(tmp_path / "b"))], go_on)
     monkeypatch.undo()
-    with pytest.raises(ConfigError, match="unknown encoder 'toy_frozen'"):
+    with pytest.raises(ConfigError, match=r"needs encoder 'toy_frozen' of mmauto-toys 1\.0"):
         Bundle(tmp_path / "b", load_registry()).predict(test_rows(replace(setup)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch
 
 from mmauto.data.columns import TabularValues
 from mmauto.data.splits import Splits
-from mmauto.engine.cache import ArrayCache, digest
+from mmauto.engine.cache import ArrayCache, Part, digest
 from mmauto.engine.features import Features
 from mmauto.engine.jobs import Setup
 from mmauto.registry import Registry
@@ -119,12 +119,17 @@ def test_statistics_come_from_present_train_rows(setup: Setup, registry: Registr
 def test_a_writer_that_dies_leaves_no_entry(tmp_path: Path) -> None:
     cache = ArrayCache(tmp_path)
 
-    def dies() -> dict[str, np.ndarray]:
+    def dies() -> Iterator[Part]:
+        yield slice(0, 2), {"x": np.arange(2)}
         raise KeyboardInterrupt
 
+    def lives() -> Iterator[Part]:
+        yield slice(0, 2), {"x": np.arange(2)}
+        yield slice(2, 3), {"x": np.arange(2, 3)}
+
     with pytest.raises(KeyboardInterrupt):
-        cache.get({"a": 1}, dies)
-    assert cache.get({"a": 1}, lambda: {"x": np.arange(3)})["x"].tolist() == [0, 1, 2]
+        cache.get({"a": 1}, 3, dies)
+    assert cache.get({"a": 1}, 3, lives)["x"].tolist() == [0, 1, 2]
     folders = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert len(folders) == 1
     assert json.loads((folders[0] / "key.json").read_text()) == {"a": 1}

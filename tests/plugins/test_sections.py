@@ -242,8 +242,10 @@ def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
         assert valid == sum(study.truth["valid"]["diagnosis"] == place)
         assert test == sum(study.truth["test"]["diagnosis"] == place)
     assert dict(tables[2].rows) == study.ceiling
-    texts = [block.text for block in render("data", study) if isinstance(block, Text)]
-    assert texts[-2:] == list(study.notes)
+    found = [row for table in tables for row in table.rows if row[0] in ("warning", "remark")]
+    assert found == [
+        ("warning" if f.warning else "remark", f.text, f.action) for f in study.findings
+    ]
 
 
 def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mmauto_sections import mmauto_sections
 
-from mmauto.plugin import Figure, Section, Table, Text
+from mmauto.plugin import Figure, Finding, Section, Table, Text
 from mmauto.report.page import write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
 
@@ -52,7 +52,7 @@ def hostile_study():
         study,
         name=HOSTILE,
         task=task,
-        notes=(HOSTILE, REMOTE),
+        findings=(Finding("leak", HOSTILE, REMOTE, warning=True),),
         arms=[replace(arm, name=rename[arm.name]) for arm in study.arms],
         trials=[replace(trial, arm=rename[trial.arm]) for trial in study.trials],
         confirmations=[replace(run, arm=rename[run.arm]) for run in study.confirmations],

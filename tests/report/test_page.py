@@ -16,7 +16,7 @@ from mmauto_sections import mmauto_sections
 from mmauto.plugin import Code, Figure, Section, Table, TargetSpec, Text
 from mmauto.report.page import render_page, write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
-from mmauto.views import Failure, TrialView
+from mmauto.views import Failure, Finding, RoleGuess, TrialView
 
 HOSTILE = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>–ü漢"
 SCRIPT = re.compile(r"<script(.*?)>(.*?)</script>", re.S)
@@ -86,7 +86,8 @@ def hostile_study():
         truth={split: {HOSTILE: own["diagnosis"]} for split, own in study.truth.items()},
         rows={**study.rows, HOSTILE: 1},
         ceiling={HOSTILE: 0.5, "all": 0.9},
-        notes=(HOSTILE,),
+        findings=(Finding("leak", HOSTILE, HOSTILE),),
+        roles=(RoleGuess(HOSTILE, HOSTILE, HOSTILE),),
         comparison=replace(
             found,
             target=HOSTILE,
@@ -249,7 +250,7 @@ def test_a_study_without_results_has_a_page() -> None:
 
 def test_simulated_data_carries_a_badge_and_real_data_none(page: str) -> None:
     study = fake_study()
-    real = replace(study, task=replace(study.task, simulated=False), notes=(), ceiling={})
+    real = replace(study, task=replace(study.task, simulated=False), findings=(), ceiling={})
     assert 'class="badge">simulated data<' in page
     assert 'class="badge"' not in render_page(real, [])
 

@@ -135,5 +135,5 @@ def test_the_fake_study_holds_what_a_report_may_meet():
 def test_the_fake_study_is_seeded_and_can_be_changed():
     assert fake_study(seed=1).trials == fake_study(seed=1).trials
     assert fake_study(seed=1).trials != fake_study(seed=2).trials
-    assert fake_study(notes=("mine",)).notes == ("mine",)
+    assert fake_study(findings=()).findings == ()
     assert empty_study().comparison.winner is None
