@@ -113,7 +113,9 @@ def assign(
         if guess.reason == "named":
             action = "kept, since it was named; make sure that it is known before the label is"
         else:
-            roles[place] = replace(guess, role="ignore", reason="gives the label away, see below")
+            roles[place] = replace(
+                guess, role="ignore", reason="gives the label away (see the findings)"
+            )
             action = (
                 f"left out; keep it with --role {guess.column}={guess.role} if it is known before "
                 "the label is"

@@ -8,6 +8,7 @@ regression, so only labels that contradict plain evidence are found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ MOST_ROWS = 20_000
 LEAST_A_CLASS = 10
 FOLDS = 5
 UNLIKELY = 0.05
-SURE = 0.9
+SURE = 0.95
 MOST_ODD = 0.05
 """Share of the confident rows that may be odd for the model to be believed."""
 
 COMPONENTS = 64
+LEAST_FEATURES = 3
 THUMB = 8
 WORDS = 20_000
 
@@ -49,7 +51,10 @@ def suspicious_labels(data: Dataset, seed: int = 0) -> np.ndarray:
     rows, classes = rows[chosen], np.unique(classes[chosen], return_inverse=True)[1]
     if not len(rows) or classes.max() < 1:
         return np.array([], dtype=int)
-    given = _out_of_fold(data, rows, classes)
+    features = _features(list(data.columns.values()), rows)
+    if features.shape[1] < LEAST_FEATURES:
+        return np.array([], dtype=int)
+    given = _out_of_fold(features, classes)
     own = given[np.arange(len(rows)), classes]
     thresholds = np.array([given[classes == k, k].mean() for k in range(given.shape[1])])
     others = np.where(np.eye(given.shape[1], dtype=bool)[classes], 0.0, given)
@@ -62,7 +67,7 @@ def suspicious_labels(data: Dataset, seed: int = 0) -> np.ndarray:
     return np.asarray(rows[odd][np.argsort(own[odd], kind="stable")])
 
 
-def _out_of_fold(data: Dataset, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def _out_of_fold(features: csr_matrix, classes: np.ndarray) -> np.ndarray:
     """``(M, classes)`` probabilities of models that did not see the row."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.linear_model import LogisticRegression
@@ -70,9 +75,8 @@ def _out_of_fold(data: Dataset, rows: np.ndarray, classes: np.ndarray) -> np.nda
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
-    features = _features(list(data.columns.values()), rows)
     # few components: a model of every word would be sure of all it has seen once
-    few = TruncatedSVD(max(1, min(COMPONENTS, features.shape[1] - 1)), random_state=0)
+    few = TruncatedSVD(min(COMPONENTS, features.shape[1] - 1), random_state=0)
     logistic = LogisticRegression(C=0.1, max_iter=1000)
     model = make_pipeline(MaxAbsScaler(), few, StandardScaler(), logistic)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
@@ -89,7 +93,7 @@ def _features(columns: Sequence[Column], rows: np.ndarray) -> csr_matrix:
     parts = []
     for column in columns:
         samples = column.take(rows)
-        if column.modality == "text" and any(text for text in samples):
+        if column.modality == "text" and any(re.search(r"\w", text or "") for text in samples):
             words = TfidfVectorizer(max_features=WORDS, token_pattern=r"(?u)\b\w+\b")
             parts.append(words.fit_transform([text or "" for text in samples]))
         elif column.modality == "tabular":

