@@ -311,3 +311,43 @@ def test_a_bundle_predicts_the_same_in_a_second_environment(
     there = pd.read_csv(tmp_path / "there.csv", dtype={"id": str}).set_index("id")
     here = study.best("concat_mlp").predict_proba(folder / "visits.csv")
     np.testing.assert_allclose(there.to_numpy(), here.to_numpy(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_several_targets_of_every_kind(tmp_path: Path) -> None:
+    """A binary primary target, several labels a row, and a number; `;` stands between labels."""
+    table = make_table(tmp_path, 200)
+    frame = pd.read_csv(table, dtype=object)
+    age = frame["age"].astype(float).fillna(55)
+    frame["tags"] = np.where(age > 55, "old;", "") + frame["ward"]
+    frame["stay"] = (age / 10 + np.random.default_rng(0).normal(0, 0.5, 200)).round(2)
+    frame.to_csv(table, index=False)
+    study = mmauto.search(
+        data=str(table), target=["risk", "tags", "stay"], separator=";", name="many",
+        out=str(tmp_path / "studies"), **SMALL,
+    )  # fmt: skip
+    kinds = {name: spec.kind for name, spec in study.view().task.targets.items()}
+    assert kinds == {"risk": "binary", "tags": "multilabel", "stay": "regression"}
+    model = study.best("concat_mlp")
+    new = frame.drop(columns=["risk", "tags", "stay"]).to_csv(index=False)
+    (tmp_path / "new.csv").write_text(new)
+    assert set(model.predict(tmp_path / "new.csv", "risk")) <= {"high", "low"}
+    tags = model.predict(tmp_path / "new.csv", "tags")
+    assert all(set(row) <= {"old", "north", "south", "east"} for row in tags)
+    stay = model.predict(tmp_path / "new.csv", "stay")
+    assert np.abs(stay.mean() - frame["stay"].astype(float).mean()) < 2
+    with pytest.raises(ConfigError, match="probabilities are of classes, 'stay' is a number"):
+        model.predict_proba(tmp_path / "new.csv", "stay")
+    with pytest.raises(ConfigError, match="unknown target 'tag'"):
+        model.predict(tmp_path / "new.csv", "tag")
+    out = tmp_path / "p.csv"
+    result = CliRunner().invoke(
+        cli,
+        ["predict", "many", str(tmp_path / "new.csv"), "-o", str(out),
+         "--out", str(tmp_path / "studies")],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    header = out.read_text().splitlines()[0].split(",")
+    assert {"id", "risk", "risk confidence", "tags", "tags: old", "stay"} <= set(header)
+    view = study.evaluate(table)
+    assert set(view.comparison.standings[0].metrics) == {"risk", "tags", "stay"}

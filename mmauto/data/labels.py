@@ -48,8 +48,8 @@ def read_target(
 
     Args:
         where: the table, for messages.
-        separator: between the labels of one cell; given, the target is multilabel wherever a cell
-            holds it; default ``|``.
+        separator: between the labels of one cell; a target is multilabel where a cell holds it;
+            default ``|``.
 
     Raises:
         DataError: no label at all, one value only, or hardly any value twice.
@@ -60,11 +60,6 @@ def read_target(
     mark = separator or "|"
     if any(isinstance(cell, tuple) or mark in cell for cell in cells if cell is not None):
         return _multilabel(name, cells, what, metric, mark), []
-    if separator:
-        raise DataError(
-            f"the separator stands between labels, {separator!r} stands in no cell of {what}; "
-            "leave --separator out, or name the one that is used"
-        )
     labels = stripped(words(cells, what))
     values = numbers(labels)
     numeric = all(value is None or not np.isnan(x) for value, x in zip(labels, values, strict=True))

@@ -183,6 +183,11 @@ def _targets(
         )
         found[name] = target
         notes.extend(said)
+    if separator and not any(target.kind == "multilabel" for target in found.values()):
+        raise DataError(
+            f"the separator stands between labels, {separator!r} stands in no cell of "
+            f"{', '.join(names)} of {table.path}; leave --separator out, or name the one in use"
+        )
     keep = np.logical_or.reduce([observed(target) for target in found.values()])
     if not keep.all():
         notes.append(f"rows without any label, left out: {(~keep).sum()} of {len(keep)}")

@@ -286,3 +286,12 @@ def test_numeric_columns_are_floats(write: Callable[..., Path]) -> None:
         .values["age"]
     )
     np.testing.assert_array_equal(values, [1.0, 2.0, 3.5, np.nan])
+
+
+def test_labels_between_a_separator_of_one_s_own(write: Callable[..., Path]) -> None:
+    path = write(rows_of(text=list("abcd"), label=["x;y", "y", "x", "z;x"]))
+    data = read_table(path, target="label", text="text", separator=";")
+    assert data.targets["label"].classes == ("x", "y", "z")
+    assert data.targets["label"].values.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1]]
+    with pytest.raises(DataError, match="'#' stands in no cell of label of"):
+        read_table(path, target="label", text="text", separator="#")
