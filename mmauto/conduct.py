@@ -86,6 +86,8 @@ def _work(
         [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
         config.confirm_seeds, maximise,
     )  # fmt: skip
+    if store.state[0] == "finished":
+        watcher.note("this study is finished; nothing is left to train")
     took_in.append(hunt.ended)
     hunt.run()
     store.set_study(state="confirming")

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+WIDE = 90
+"""Columns from which the stage fits into the table."""
+
 STATES = ("complete", "pruned", "failed", "running")
 
 
@@ -67,20 +70,30 @@ def _print(about: dict[str, Any]) -> None:
     console.print(Text(f"{about['study']}: {about['state']}{simulated}", style="bold"))
     console.print(Text(f"{about['target']} by {about['metric']}; rows: {rows}"))
     table = Table(box=None, padding=(0, 1), header_style="bold")
-    for title in ("arm", "stage"):
-        table.add_column(title)
-    for title in (*STATES, "best (validation)", "confirmed"):
-        table.add_column(title, justify="right")
+    table.add_column("arm", no_wrap=True)
+    if console.width >= WIDE:
+        table.add_column("stage", no_wrap=True)
+    for title in ("done", *STATES[1:], "best", "seeds"):
+        table.add_column(title, justify="right", no_wrap=True)
     for arm in about["arms"]:
         best = arm["best_validation"]
         table.add_row(
             arm["arm"] + (" (parked)" if arm["parked"] else ""),
-            arm["stage"],
+            *([arm["stage"]] if console.width >= WIDE else []),
             *(str(arm["trials"].get(state, 0)) for state in STATES),
             "" if best is None else f"{best:.4f}",
             str(arm["confirmed"]),
         )
     console.print(table)
     console.print(Text(f"chosen on validation: {about['winner'] or 'nothing confirmed yet'}"))
-    console.print(Text(f"files in {about['folder']}: {', '.join(about['files'])}"))
+    console.print(
+        Text("best: of one trial, on validation; the leaderboard shows the mean over seeds", "dim")
+    )
+    console.print(Text(f"files in {about['folder']}:", "bold"))
+    models = sorted({Path(file).parts[1] for file in about["files"] if file.startswith("models/")})
+    for file in about["files"]:
+        if not file.startswith("models/"):
+            console.print(Text(f"  {file}"))
+    if models:
+        console.print(Text(f"  models/: {', '.join(models)}"))
     console.print(Text(f"again: {about['command']}"))

@@ -293,5 +293,6 @@ def test_labels_between_a_separator_of_one_s_own(write: Callable[..., Path]) -> 
     data = read_table(path, target="label", text="text", separator=";")
     assert data.targets["label"].classes == ("x", "y", "z")
     assert data.targets["label"].values.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0], [1, 0, 1]]
+    path = write(rows_of(text=list("abcd"), label=LABELS))
     with pytest.raises(DataError, match="'#' stands in no cell of label of"):
         read_table(path, target="label", text="text", separator="#")
