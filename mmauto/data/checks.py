@@ -10,7 +10,7 @@ import numpy as np
 from mmauto.data.checks_columns import column_findings
 from mmauto.data.dataset import Dataset
 from mmauto.data.duplicates import Twins, across, find_twins, joined, whole_rows
-from mmauto.data.leaks import classes_of, token_leak
+from mmauto.data.leaks import classes_of, column_leak, token_leak
 from mmauto.data.noise import suspicious_labels
 from mmauto.data.power import WORTHWHILE, detectable, rows_needed
 from mmauto.data.splits import Splits
@@ -85,11 +85,25 @@ def _leaks(data: Dataset) -> Iterator[Finding]:
             # the model never sees a path, but a folder of diagnoses betrays how the data was made
             names = [None if path is None else f"{path.parent.name}/{path.stem}" for path in paths]
             found.append(token_leak(key, names, target, "the file names of"))
-    found.append(token_leak("id", [str(row) for row in data.ids], target, "the row ids, column"))
+    found.extend(_ids(data))
     yield from (finding for finding in found if finding is not None)
     order = _sorted_by_class(data)
     if order is not None:
         yield order
+
+
+def _ids(data: Dataset) -> Iterator[Finding | None]:
+    """Ids that tell the class by a part of theirs or by their size."""
+    target = next(iter(data.targets.values()))
+    name = next((guess.column for guess in data.roles if guess.role == "id"), None)
+    if name is None:
+        return
+    ids = [str(row) for row in data.ids]
+    yield token_leak(name, ids, target, "the row ids, column")
+    leak = column_leak(name, ids, target)
+    if leak is not None:
+        action = "no input; a model that read it would learn nothing else"
+        yield Finding("leak", f"{leak[1]} (AUROC {leak[0]:.2f} out of fold)", action)
 
 
 def _sorted_by_class(data: Dataset) -> Finding | None:

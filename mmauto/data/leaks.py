@@ -27,6 +27,10 @@ PERFECT = 0.97
 STRONG = 0.85
 """AUROC from which one column is almost perfect, and from which it deserves a question."""
 
+WORD = re.compile(r"\w+")
+PART = re.compile(r"[^\W\d_]+|\d+")
+"""``sick_012`` and ``sick12`` are two parts each: names are joined from them."""
+
 TOKEN = 0.95
 TOKEN_ROWS = 5
 AFTERWARDS = frozenset(
@@ -140,10 +144,11 @@ def token_leak(
         return None
     rows, classes = classes_of(target)
     every = list(texts)
+    pattern = WORD if what == "text" else PART
     names = _class_names(target, rows, classes)
     carried: dict[str, Counter[int]] = {}
     for row, place in zip(rows[:MOST_ROWS], classes[:MOST_ROWS], strict=True):
-        for token in set(re.findall(r"\w+", (every[row] or "").lower())):
+        for token in set(pattern.findall((every[row] or "").lower())):
             carried.setdefault(token, Counter())[int(place)] += 1
     sizes = Counter(classes[:MOST_ROWS].tolist())
     found = []

@@ -125,6 +125,15 @@ def test_a_folder_of_the_class(clean: Path, frame: pd.DataFrame) -> None:
     assert "the file names of 'image'" in only(checked(clean, frame), "leak").text
 
 
+def test_ids_that_tell_the_class(clean: Path, frame: pd.DataFrame) -> None:
+    named = frame.assign(id=[f"{label}_{row}" for row, label in enumerate(frame["label"])])
+    assert "the row ids, column 'id'" in only(checked(clean, named), "leak").text
+    # the sick were numbered first, and the rows shuffled afterwards
+    order = frame["label"].rank(method="first").astype(int) + 1000
+    ranged = frame.assign(id=order)
+    assert "column 'id' alone predicts 'label'" in only(checked(clean, ranged), "leak").text
+
+
 def test_rows_in_the_order_of_their_classes(clean: Path, frame: pd.DataFrame) -> None:
     found = checked(clean, frame.sort_values("label"))
     assert "order of their classes" in only(found, "leak").text
