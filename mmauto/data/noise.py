@@ -74,13 +74,16 @@ def _out_of_fold(features: csr_matrix, classes: np.ndarray) -> np.ndarray:
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import MaxAbsScaler, StandardScaler
+    from threadpoolctl import threadpool_limits
 
     # few components: a model of every word would be sure of all it has seen once
     few = TruncatedSVD(min(COMPONENTS, features.shape[1] - 1), random_state=0)
     logistic = LogisticRegression(C=0.1, max_iter=1000)
     model = make_pipeline(MaxAbsScaler(), few, StandardScaler(), logistic)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    found = cross_val_predict(model, features, classes, cv=folds, method="predict_proba")
+    # two threads on busy cores wait for each other longer than they compute
+    with threadpool_limits(1):
+        found = cross_val_predict(model, features, classes, cv=folds, method="predict_proba")
     return np.asarray(found)
 
 
