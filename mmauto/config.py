@@ -270,11 +270,6 @@ def _check(config: StudyConfig, source: str) -> None:
             "a search needs a task or data, neither was given; "
             "use --task medical, or --data TABLE with --target COLUMN"
         )
-    if not config.task and not config.target:
-        raise ConfigError(
-            f"a table of one's own needs the column to predict, {config.data} came without one; "
-            "use --target COLUMN"
-        )
     if not NAME.match(config.name):
         raise ConfigError(
             f"{where('name')} must be letters, digits, '.', '_' or '-' (no folders), "

@@ -13,7 +13,7 @@ from mmauto.answers.compare import compare
 from mmauto.answers.ensemble import select_ensemble
 from mmauto.data.inputs import NewRows, read_labels, read_rows
 from mmauto.engine.bundle import Bundle, predict_parts
-from mmauto.engine.metrics import METRICS, score
+from mmauto.engine.metrics import METRICS
 from mmauto.engine.thresholds import choose_thresholds
 from mmauto.predictor import Predictor, wanted_by
 from mmauto.space import Params
@@ -48,6 +48,11 @@ class Best:
 
     run: ConfirmationView
     model: Predictor
+
+    def __repr__(self) -> str:
+        return (
+            f"<Best {self.run.arm!r}, {self.run.value} on validation: predict(), predict_proba()>"
+        )
 
     @property
     def arm(self) -> str:
@@ -137,9 +142,17 @@ def evaluate(
         name: {t: np.concatenate([part[t] for part in found]) for t in specs}
         for name, found in parts.items()
     }
+    chosen_by = {line.arm.name: line.validation for line in view.comparison.standings}
     runs = [
-        # one model an arm: seed 0 for all, so that they are compared on the same rows in pairs
-        replace(kept_run(view, name), seed=0, test=given[name], thresholds=bundles[name].thresholds)
+        # one model an arm: seed 0 for all, so that they are compared on the same rows in pairs; and
+        # the study's own validation means, so that nothing is chosen anew
+        replace(
+            kept_run(view, name),
+            seed=0,
+            value=chosen_by[name],
+            test=given[name],
+            thresholds=bundles[name].thresholds,
+        )
         for name in names
     ]
     arms = [arm for arm in view.arms if arm.name in names]
@@ -150,9 +163,7 @@ def evaluate(
     whole = {"valid": view.truth["valid"], "test": labels}
     groups = {**view.groups, "test": _groups(view, rows)}
     said = [*rows.notes, *notes, *(n for bundle in every for n in bundle.notes)]
-    seen = len(set(rows.ids.tolist()) & {str(i) for side in view.ids.values() for i in side})
-    if seen:
-        said.append(f"{seen} row ids are also those of the study's validation or test rows")
+    findings = [*_known_rows(view, rows, every[0]), *(Finding("reading", t) for t in said)]
     return replace(
         view,
         name=f"{view.name} on {rows.table.path.name}",
@@ -164,9 +175,25 @@ def evaluate(
         ids={**view.ids, "test": rows.ids},
         rows={"evaluated": len(rows.ids)},
         ceiling={},
-        findings=[Finding("reading", text) for text in dict.fromkeys(said)],
+        findings=list(dict.fromkeys(findings)),
         comparison=compare(view.task, arms, (), runs, whole, groups, ceiling={}),
     )
+
+
+def _known_rows(view: StudyView, rows: NewRows, bundle: Bundle) -> list[Finding]:
+    """Rows whose ids the study has used; row numbers tell nothing."""
+    if bundle.about.get("id", "id") not in rows.table.values:
+        return []
+    ids = set(rows.ids.tolist())
+    counts = {side: len(ids & {str(i) for i in found}) for side, found in view.ids.items()}
+    said = ", ".join(f"{count} {side}" for side, count in counts.items() if count)
+    if not said:
+        return []
+    text = f"the study has seen rows with these ids: {said}"
+    action = (
+        "scored; figures on training rows are far too good" if counts.get("train") else "scored"
+    )
+    return [Finding("seen_rows", text, action, warning=bool(counts.get("train")))]
 
 
 def _groups(view: StudyView, rows: NewRows) -> np.ndarray | None:
@@ -186,16 +213,20 @@ def _ensemble_arm(ensemble: Ensemble) -> ArmView:
 def _ensemble_run(
     view: StudyView, ensemble: Ensemble, given: Mapping[str, Predictions]
 ) -> ConfirmationView:
-    """The ensemble as if it were one run; its validation value is optimistic, as a greedy pick."""
+    """The ensemble as if it were one run.
+
+    Its own validation value would be optimistic, since it was picked greedily on those rows; the
+    mean of its members' stands for it, so that it is never taken for the winner.
+    """
     weights, cuts = ensemble
     kept = {name: kept_run(view, name) for name in weights}
-    primary, spec = view.task.primary, view.task.targets[view.task.primary]
+    members = {line.arm.name: line.validation for line in view.comparison.standings}
 
     def mean(of: Mapping[str, Predictions], target: str) -> np.ndarray:
         return np.asarray(np.sum([w * of[name][target] for name, w in weights.items()], axis=0))
 
     valid = {t: mean({n: run.valid for n, run in kept.items()}, t) for t in view.task.targets}
-    value = score(view.task.metric, spec, view.truth["valid"][primary], valid[primary])
+    value = sum(weight * members[name] for name, weight in weights.items())
     seconds = sum(run.costs.train_seconds for run in kept.values())
     return ConfirmationView(
         ENSEMBLE, 0, -1, {}, value, (), valid, {t: mean(given, t) for t in view.task.targets},

@@ -96,7 +96,7 @@ class Predictor:
             )
         rows, given = self._all(source, spec, image_folder)
         return pd.DataFrame(
-            by_class(spec, given), index=pd.Index(rows.ids, name="id"), columns=list(spec.classes)
+            by_class(spec, given), index=_index(source, rows), columns=list(spec.classes)
         )
 
     def predict(
@@ -114,7 +114,7 @@ class Predictor:
         spec = self._spec(target)
         rows, given = self._all(source, spec, image_folder)
         decided, _ = decide(spec, given, self.thresholds.get(spec.name))
-        return pd.Series(decided, index=pd.Index(rows.ids, name="id"), name=spec.name)
+        return pd.Series(decided, index=_index(source, rows), name=spec.name)
 
     def _spec(self, target: str | None) -> TargetSpec:
         name = target or next(iter(self.specs))
@@ -127,6 +127,13 @@ class Predictor:
     ) -> tuple[NewRows, np.ndarray]:
         rows = self.read(source, folder)
         return rows, np.concatenate([part[spec.name] for _, part in self.stream(rows)])
+
+
+def _index(source: str | Path | pd.DataFrame, rows: NewRows) -> pd.Index:
+    """A data frame's own index, else the ids."""
+    import pandas as pd
+
+    return source.index if isinstance(source, pd.DataFrame) else pd.Index(rows.ids, name="id")
 
 
 def wanted_by(bundles: Sequence[Bundle]) -> dict[str, Wanted]:

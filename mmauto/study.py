@@ -56,6 +56,9 @@ class Study:
         _stored(self.folder).close()
         self._view: StudyView | None = None
 
+    def __repr__(self) -> str:
+        return f"<Study {str(self.folder)!r}, {self.state}: leaderboard(), best(), report()>"
+
     def view(self) -> StudyView:
         """Everything that is stored, with the comparison; read once."""
         if self._view is None:

@@ -48,6 +48,11 @@ def cli_reference() -> str:
         context = root if not name else click.Context(command, info_name=name, parent=root)
         context.terminal_width = context.max_content_width = 96
         parts.append(f"```\n{command.get_help(context)}\n```")
+        if name and isinstance(command, click.Group):
+            for inner in command.commands.values():
+                below = click.Context(inner, info_name=inner.name, parent=context)
+                below.terminal_width = below.max_content_width = 96
+                parts.append(f"```\n{inner.get_help(below)}\n```")
     return "\n\n".join(parts)
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mmauto.cli.parameters import Assignment, Names, Share
-from mmauto.errors import ConfigError
-
-LABELS = ("label", "target", "class", "y", "outcome")
-"""Columns that are taken for the target where none is named."""
 
 
 @click.group("data")
@@ -51,7 +46,7 @@ def check(table: str, target: tuple[str, ...] | None, as_json: bool, **flags: An
 
     given = {key: value for key, value in flags.items() if value not in (None, ())}
     given["roles"] = dict(given.get("roles", ()))
-    settings = {**given, "data": table, "target": target or (_target(table),)}
+    settings = {**given, "data": table, "target": target or ()}
     prepared = prepare(from_mapping(settings), load_registry(), "cpu")
     roles, found = prepared.setup.dataset.roles, prepared.findings
     if as_json:
@@ -78,22 +73,3 @@ def check(table: str, target: tuple[str, ...] | None, as_json: bool, **flags: An
     show_data(console, roles, found)
     warnings = sum(finding.warning for finding in found)
     console.print(Text(f"{warnings} warnings, {len(found) - warnings} notes", style="dim"))
-
-
-def _target(table: str) -> str:
-    """The column that is called like a label.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    from mmauto.data.formats import open_table
-
-    names = list(open_table(Path(table)).values)
-    for name in LABELS:
-        for column in names:
-            if column.lower() == name:
-                return column
-    raise ConfigError(
-        f"a check needs the column to predict, {table} has none called {', '.join(LABELS[:-1])} or "
-        f"{LABELS[-1]}; name one of {', '.join(names)} with --target"
-    )

@@ -44,9 +44,12 @@ class Share(click.ParamType[float]):
         """Text -> a share of 1."""
         text = str(value).strip()
         try:
-            return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
             self.fail(f"a share is like 5% or 0.05; {value!r} is not", param, ctx)
+        return share
 
 
 class Assignment(click.ParamType[tuple[str, str]]):

@@ -54,11 +54,17 @@ def command(
     rows = model.read(table, image_folder)
     for note in (*model.notes, *rows.notes):
         click.echo(f"note: {note}", err=True)
+    for line in _about(model):
+        click.echo(line, err=True)
+    open_rows = 0
     with _writer(output) as file, progress("predicting", len(rows.ids)) as tick:
         header: list[str] = []
         writer = csv.writer(file)
         for place, given in model.stream(rows):
             lines = list(_lines(model, rows.ids[place], given, abstain))
+            open_rows += sum(
+                any(k.endswith(" abstained") and v for k, v in x.items()) for x in lines
+            )
             if output is not None and output.suffix.lower() == ".jsonl":
                 file.writelines(json.dumps(line) + "\n" for line in lines)
             else:
@@ -67,8 +73,28 @@ def command(
                     writer.writerow(header)
                 writer.writerows(_cells(line) for line in lines)
             tick(place.stop)
-    if output is not None:
-        click.echo(f"{len(rows.ids)} rows predicted: {output}", err=True)
+    left = f", {open_rows} of them left open" if abstain is not None else ""
+    where = f": {output}" if output is not None else ""
+    click.echo(f"{len(rows.ids)} rows predicted{left}{where}", err=True)
+
+
+def _about(model: Predictor) -> Iterator[str]:
+    """What the models are, and where a probability becomes a decision."""
+    if len(model.bundles) > 1 or model.weights != [1.0]:
+        made = ", ".join(
+            f"{weight:.0%} {bundle.folder.name}"
+            for weight, bundle in zip(model.weights, model.bundles, strict=True)
+        )
+        yield f"ensemble of {made}"
+    else:
+        yield f"model: {model.bundles[0].folder.name}"
+    for name, cuts in model.thresholds.items():
+        spec = model.specs[name]
+        if spec.kind == "binary" and len(cuts) and abs(cuts[0] - 0.5) > 1e-9:
+            yield (
+                f"{name} is {spec.classes[1]!r} from a probability of {cuts[0]:.3f} on (chosen on "
+                "validation); its confidence is the probability of what was decided"
+            )
 
 
 def load(study: str, out: str, arm: str | None, ensemble: bool) -> Predictor:

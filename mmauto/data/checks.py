@@ -78,16 +78,17 @@ def _leaks(data: Dataset) -> Iterator[Finding]:
     for key, column in data.columns.items():
         if column.modality == "text":
             found.append(token_leak(key, list(column), target))
-    for key in data.looks:
+    for key in () if data.foldered else data.looks:
         column = data.columns[key]
         paths = getattr(column, "paths", None)
         if paths is not None:
             # the model never sees a path, but a folder of diagnoses betrays how the data was made
             names = [None if path is None else f"{path.parent.name}/{path.stem}" for path in paths]
             found.append(token_leak(key, names, target, "the file names of"))
-    found.extend(_ids(data))
+    if not data.foldered:
+        found.extend(_ids(data))
     yield from (finding for finding in found if finding is not None)
-    order = _sorted_by_class(data)
+    order = None if data.foldered else _sorted_by_class(data)
     if order is not None:
         yield order
 
@@ -126,7 +127,8 @@ def _twins(data: Dataset, splits: Splits, twins: list[Twins]) -> Iterator[Findin
         sets = list(each.sets())
         rows = sum(len(together) for together in sets)
         biggest = max(len(together) for together in sets)
-        text = f"{rows} rows share {each.what} with another one ({len(sets)} samples)"
+        several = "sample" if len(sets) == 1 else "samples"
+        text = f"{rows} rows share {each.what} with another one ({len(sets)} {several})"
         samples, spoiled = across(each, splits.sides(), len(data))
         if biggest > max(10, int(PLACEHOLDER * len(data))):
             yield Finding(

@@ -39,10 +39,14 @@ def _constant(data: Dataset, splits: Splits) -> Iterator[Finding]:
 
 def _missing(data: Dataset) -> Iterator[Finding]:
     """Shares of missing samples, and whether they depend on the class."""
-    there = {key: column.present for key, column in data.columns.items()}
-    for key, column in data.columns.items():
+    there = {
+        key if data.source(key) == (key,) or column.fields else f"{key} ({data.source(key)[0]})":
+        column.present
+        for key, column in data.columns.items()
+    }  # fmt: skip
+    for column in data.columns.values():
         for name in column.fields:
-            there[f"{key} {name!r}"] = np.array(
+            there[f"column {name!r}"] = np.array(
                 [row is not None and row[name] is not None for row in column], dtype=bool
             )
     level = CHANCE / max(1, len(there))
@@ -58,7 +62,7 @@ def _missing(data: Dataset) -> Iterator[Finding]:
                 "kept; a model may learn from the gap itself, ask why it is there",
                 warning=True,
             )
-        elif share >= 0.01 and what in data.columns:
+        elif share >= 0.01:
             yield Finding("missing", f"{what} is missing in {share:.0%} of the rows")
 
 

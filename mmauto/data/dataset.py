@@ -52,6 +52,7 @@ class Dataset:
         roles: of the columns of a user's table.
         sources: key -> the table's columns that it was made of; a key that is not there was made
             of the column of the same name (tabular: of its fields).
+        foldered: the classes are folders, so that file names tell them by construction.
         looks: image key -> ``(N,)`` what `mmauto.data.images` saw in each picture.
         licence: of the data, where known.
     """
@@ -69,6 +70,7 @@ class Dataset:
     roles: tuple[RoleGuess, ...] = ()
     sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     looks: Mapping[str, Sequence[Look | None]] = field(default_factory=dict)
+    foldered: bool = False
     licence: str = ""
 
     def __len__(self) -> int:

@@ -66,7 +66,14 @@ def find_twins(data: Dataset) -> list[Twins]:
             labels = _equal_texts(list(column))
             if labels is not None:
                 found.append(Twins(f"the same text ({key})", labels, ties=False))
-    return [twins for twins in found if any(True for _ in twins.sets())]
+    kept: list[Twins] = []
+    seen = set()
+    for twins in found:
+        sets = frozenset(tuple(rows.tolist()) for rows in twins.sets())
+        if sets and sets not in seen:  # equal rows have equal pictures: said once
+            seen.add(sets)
+            kept.append(twins)
+    return kept
 
 
 def whole_rows(data: Dataset) -> np.ndarray:

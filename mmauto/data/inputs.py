@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,13 @@ import pandas as pd
 from mmauto.data.assign import raw_cells
 from mmauto.data.cells import WHOLE, numbers, stripped, words
 from mmauto.data.columns import TabularValues, Texts
-from mmauto.data.formats import RawTable, open_table
+from mmauto.data.formats import NAMES, RawTable, open_table
+from mmauto.data.formats_arrow import is_saved
 from mmauto.data.image_columns import ImageFiles
 from mmauto.data.images import image_column
 from mmauto.data.labels import read_target
 from mmauto.data.places import cache_folder
+from mmauto.data.roles import IMAGE_FILE
 from mmauto.errors import DataError
 from mmauto.values import Column, TargetSpec
 
@@ -68,7 +71,7 @@ def read_rows(
     Raises:
         DataError: the table cannot be read, no wanted column is there, or a row has no input.
     """
-    table = open_table(source if isinstance(source, pd.DataFrame) else Path(source))
+    table = _open(source)
     every = [name for part in wanted.values() for name in part.sources]
     lacking = [name for name in every if name not in table.values]
     if len(lacking) == len(every):
@@ -80,7 +83,8 @@ def read_rows(
     if lacking:
         notes.append(
             f"columns that are not in {table.path} count as missing in every row: "
-            f"{', '.join(lacking)}"
+            f"{', '.join(lacking)}; its other columns are "
+            f"{', '.join(n for n in table.values if n not in every) or 'none'}"
         )
     root = Path(image_folder) if image_folder else table.folder
     columns: dict[str, Column] = {}
@@ -94,6 +98,33 @@ def read_rows(
     ids = _ids(table, id)
     _refuse_empty(table, columns, ids)
     return NewRows(table, columns, ids, tuple(notes))
+
+
+def _open(source: str | Path | pd.DataFrame) -> RawTable:
+    """A table, or a folder of pictures without any."""
+    if isinstance(source, pd.DataFrame):
+        return open_table(source)
+    if not isinstance(source, str | Path):
+        raise DataError(
+            "new rows are a table's path, a folder or a pandas data frame, "
+            f"{type(source).__name__} was given; make a data frame of it"
+        )
+    path = Path(source)
+    if not path.is_dir() or any((path / name).is_file() for name in NAMES) or is_saved(path):
+        return open_table(path)
+    names = sorted(
+        file.relative_to(path).as_posix()
+        for file in path.rglob("*")
+        if file.is_file() and IMAGE_FILE.search(file.name) and not file.name.startswith(".")
+    )
+    if not names:
+        return open_table(path)
+    texts = [(path / name).with_suffix(".txt") for name in names]
+    told = [file.read_text("utf-8", "replace") if file.is_file() else None for file in texts]
+    labels = [Path(name).parent.name or None for name in names]
+    values: dict[str, list[Any]] = {"id": [*names], "image": [*names]}
+    values |= {"text": [*told], "label": [*labels]}
+    return RawTable(path, values, path)
 
 
 def read_labels(

@@ -187,6 +187,8 @@ def _words(column: Cells) -> Verdict | None:
         return "categorical", f"{count} different values"
     if column.length >= 1.5:
         return "text", f"{column.length:.1f} words a cell, {share:.0%} of them different"
+    if share == 1 and len(column.known) == column.rows:
+        return "id", "one word a cell, all different"
     return "ignore", f"one word a cell, {share:.0%} of them different: names or codes"
 
 
@@ -208,8 +210,10 @@ def guess_roles(
     """
     found: dict[str, RoleGuess] = {}
     taken = {role for role in named.values() if role in ONCE}
-    # the plainest name goes first: `split` before `official_split`
-    for name in sorted(columns, key=len):
+    # the plainest name goes first: `split` before `official_split`; codes are ids only where no
+    # column is called one
+    called = {name: "id" in Cells(name, 0, ()).words for name in columns}
+    for name in sorted(columns, key=lambda name: (not called[name], len(name))):
         if name in targets:
             found[name] = RoleGuess(name, "target", "named")
         elif name in named:

@@ -25,6 +25,8 @@ from mmauto.values import Column
 from mmauto.views import Finding, RoleGuess
 
 MAX_BAD = 0.05
+LABELS = ("label", "target", "class", "y", "outcome")
+"""Columns that are taken for the target where none is named."""
 
 SPLITS = {
     "train": "train",
@@ -42,7 +44,7 @@ Names = str | Sequence[str]
 def read_table(
     source: str | Path | pd.DataFrame,
     *,
-    target: Names,
+    target: Names = (),
     image: Names = (),
     text: Names = (),
     tabular: Names = (),
@@ -68,7 +70,8 @@ def read_table(
     Args:
         source: the table, or a folder that holds ``data.csv``, ``data.parquet`` ...; for the others
             see `mmauto.data.formats`.
-        target: the columns to predict, the primary one first.
+        target: the columns to predict, the primary one first; default: the one called like a label
+            (`LABELS`).
         image: columns of image paths relative to the table's folder, or of images as bytes/base64.
         text: columns of free text.
         tabular: columns of numbers (every known cell is one) or categories.
@@ -92,7 +95,7 @@ def read_table(
     """
     table = open_table(source if isinstance(source, pd.DataFrame) else Path(source))
     named = Named(
-        _list(target),
+        _list(target) or find_target(table),
         {"image": _list(image), "text": _list(text), "tabular": _list(tabular)},
         {"group": group, "split": split, "id": id},
         roles or {},
@@ -126,6 +129,7 @@ def read_table(
         roles=tuple(guesses),
         sources=sources,
         looks={_key("image", c, chosen.image): found.looks for c, found in pictures.items()},
+        foldered=table.path.is_dir(),
     )
     return without_empty_rows(data)
 
@@ -151,6 +155,12 @@ class _Chosen:
             {g.column: kinds[g.role] for g in ordered if g.role in kinds},
             {g.role: g.column for g in ordered if g.role in ONCE},
         )
+
+
+def find_target(table: RawTable) -> list[str]:
+    """The column that is called like a label; none where there is none."""
+    lower = {name.lower(): name for name in table.values}
+    return [lower[name] for name in LABELS if name in lower][:1]
 
 
 def stripped_paths(cells: Sequence[Any], keep: np.ndarray) -> list[Any]:

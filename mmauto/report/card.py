@@ -56,7 +56,7 @@ def _summary(view: StudyView, line: Standing) -> str:
 
 
 def _use(view: StudyView) -> Iterator[str]:
-    inputs = ", ".join(f"{key} ({kind})" for key, kind in view.task.modalities.items())
+    inputs = ", ".join(view.task.modalities)
     yield (
         f"Predicts `{_inert(view.task.primary)}` from {_inert(inputs)}, for rows that are drawn "
         "like those it was trained on. Its figures say nothing about other sources, times or "
@@ -72,7 +72,7 @@ def _data(view: StudyView) -> Iterator[str]:
     how = f"as column `{_inert(given)}` says" if given else f"cut with seed {view.config['seed']}"
     yield f"- rows: {rows}; the split is {how}"
     if view.groups.get("test") is not None:
-        yield "- whole groups stand on one side of the split"
+        yield "- rows of one group, or with an equal picture, stand on one side of the split"
     for name, spec in view.task.targets.items():
         classes = f": {', '.join(_inert(c) for c in spec.classes)}" if spec.classes else ""
         yield f"- target `{_inert(name)}`, {spec.kind}{classes}"

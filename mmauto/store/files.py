@@ -29,10 +29,10 @@ def save_truth(
     arrays: dict[str, np.ndarray] = {}
     for split, found in truth.items():
         arrays |= {f"truth/{split}/{name}": values for name, values in found.items()}
-        arrays[f"ids/{split}"] = ids[split].astype(np.str_)
         labels = groups[split]
         if labels is not None:
             arrays[f"groups/{split}"] = labels.astype(np.str_)
+    arrays |= {f"ids/{side}": names.astype(np.str_) for side, names in ids.items()}
     try:
         (folder / PREDICTIONS).mkdir(parents=True, exist_ok=True)
         save_arrays(folder / TRUTH, arrays)

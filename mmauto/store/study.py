@@ -243,7 +243,7 @@ class StudyStore:
         return (
             {split: under(f"truth/{split}/", arrays) for split in splits},
             {split: arrays.get(f"groups/{split}") for split in splits},
-            {split: arrays[f"ids/{split}"] for split in splits},
+            under("ids/", arrays),
         )
 
     def rows(self, purpose: str) -> Sequence[Row[Any]]:

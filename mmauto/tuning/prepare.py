@@ -61,8 +61,10 @@ class Prepared:
         }
 
     def ids(self) -> dict[str, np.ndarray]:
-        """Row ids by split."""
-        return {split: self.setup.dataset.ids[rows] for split, rows in self._scored().items()}
+        """Row ids by split, those of train rows included."""
+        return {
+            side: self.setup.dataset.ids[rows] for side, rows in self.setup.splits.sides().items()
+        }
 
     def _scored(self) -> dict[str, np.ndarray]:
         return {"valid": self.setup.splits.valid, "test": self.setup.splits.test}
@@ -125,6 +127,7 @@ def resolved(config: StudyConfig, dataset: Dataset) -> StudyConfig:
     }
     return replace(
         config,
+        target=tuple(dataset.targets),
         image=inputs["image"],
         text=inputs["text"],
         tabular=inputs["tabular"],

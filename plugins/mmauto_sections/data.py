@@ -22,7 +22,7 @@ class Data(Section):
         """Tables and notes."""
         inputs = ", ".join(f"{key} ({kind})" for key, kind in study.task.modalities.items())
         whole = (
-            "Whole groups stand on one side of the split."
+            "Rows of one group, or with an equal picture, stand on one side of the split."
             if study.groups.get("test") is not None
             else ""
         )

@@ -110,7 +110,6 @@ def one_sentence(printed: str) -> str:
     ("flags", "message"),
     [
         ([], "a search needs a task or data, neither was given; use --task medical, or --data"),
-        (["--data", "data.csv", "--text", "note"], "needs the column to predict, data.csv came"),
         (["--task", "medicle"], "unknown task 'medicle' (from --task); did you mean 'medical'?"),
         (["--task", "medical", "--text", "note"], "columns are named only where there is a table"),
         ([*TABLE, "--data", "none.csv"], "there is no table at none.csv; give the path of a"),

@@ -52,7 +52,8 @@ CASES: list[tuple[str, list[Any], str, str]] = [
     ("same", ["x"] * ROWS, "ignore", "always 'x'"),
     ("empty", [None] * ROWS, "ignore", "empty"),
     ("sound", [f"a/{i}.wav" for i in range(ROWS)], "ignore", "that no encoder reads"),
-    ("code", [f"XK{i * 37}" for i in range(ROWS)], "ignore", "names or codes"),
+    ("code", [f"XK{i * 37}" for i in range(ROWS)], "id", "one word a cell, all different"),
+    ("code", [f"XK{i * 37}" if i else None for i in range(ROWS)], "ignore", "names or codes"),
     ("tags", [("a", "b")] * ROWS, "ignore", "lists, which only a target"),
     ("blob", [b"\x00\x01"] * ROWS, "ignore", "bytes that are no picture"),
 ]

@@ -212,10 +212,13 @@ def test_a_column_has_one_role(write: Callable[..., Path]) -> None:
 
 def test_a_task_needs_targets_and_inputs(write: Callable[..., Path]) -> None:
     path = write(rows_of(text=list("abcd"), label=LABELS))
+    assert list(read_table(path, text="text").targets) == ["label"]  # called like a label
+    path = write(rows_of(text=list("abcd"), answer=LABELS))
     assert refused(path, target=[]) == (
         f"a task needs a target, none is named for {path}; name the column to predict with "
-        "--target, it has text, label"
+        "--target, it has text, answer"
     )
+    path = write(rows_of(text=list("abcd"), label=LABELS))
     assert read_table(path, target="label").roles[0].role == "categorical"
     path = write(rows_of(same=list("aaaa"), label=LABELS))
     assert refused(path, text=[]) == (
