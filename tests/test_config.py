@@ -31,7 +31,6 @@ def refuse(settings: dict, source: str = "") -> str:
         ({"task": "medical", "encoders": [1]}, "--encoders must be a list of names"),
         ({"task": "medical", "trails": 3}, "did you mean 'trials'?"),
         ({}, "a search needs a task or data, neither was given"),
-        ({"data": "x.csv"}, "needs the column to predict, x.csv came without one"),
         ({"task": "medical", "name": "../x"}, "--name must be letters, digits"),
         ({"task": "medical", "space": {"train/lr": []}}, "--space.train/lr must be a value"),
     ],

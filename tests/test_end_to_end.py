@@ -229,6 +229,8 @@ def start(table: Path, out: Path, *more: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell gives its background jobs a SIGINT that is ignored, and children inherit it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -279,6 +281,7 @@ def test_ctrl_c_keeps_what_is_there_and_says_how_to_go_on(
     same_trials(mmauto.open(tmp_path / "s"), finished)
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_the_trials(
     finished: mmauto.Study, table: Path, tmp_path: Path
 ) -> None:
@@ -301,6 +304,7 @@ def test_time_ends_the_search_and_what_ran_is_confirmed(table: Path, tmp_path: P
 # ----------------------------------------------------------------------------------- failures
 
 
+@pytest.mark.slow
 def test_a_faulty_plugin_never_ends_the_study(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

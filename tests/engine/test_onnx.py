@@ -39,6 +39,8 @@ CHEAP = {"a picture": "small_cnn", "text": "embedding_mean", "tabular": "mlp"}
 FROZEN = {"a picture": "small_cnn", "text": "bag_of_words", "tabular": "mlp"}
 Trained = Callable[..., Bundle]
 
+pytestmark = pytest.mark.slow
+
 
 def samples() -> tuple[dict[str, Column], dict[str, np.ndarray]]:
     """Every modality tells the label, and is absent in some rows; in the first row all are."""

@@ -41,6 +41,7 @@ def test_a_process_gives_what_this_process_gives(
         np.testing.assert_array_equal(one.valid["y"], two.valid["y"])
 
 
+@pytest.mark.slow
 def test_a_crash_fails_its_own_trial_and_the_neighbours_finish(
     remote: ProcessExecutor, make_job: Make
 ) -> None:

@@ -404,6 +404,7 @@ def test_vitals_are_plausible_and_follow_their_code() -> None:
     assert set(values["sex"]) == {"female", "male"}
 
 
+@pytest.mark.slow
 def test_a_text_model_comes_near_its_ideal_observer(data: Dataset) -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
