@@ -29,11 +29,15 @@ def keep_twins_together(data: Dataset, twins: list[Twins]) -> Dataset:
 
     Nothing changes where the split is given, or where nothing occurs twice.
     """
-    most = max(10, int(PLACEHOLDER * len(data)))
-    real = [t for t in twins if t.ties and all(len(rows) <= most for rows in t.sets())]
+    rarer = [each.rarer(_most(data)) for each in twins if each.ties]
+    real = [each for each in rarer if any(True for _ in each.sets())]
     if data.split is not None or not real:
         return data
     return replace(data, groups=joined(data.groups, len(data), real))
+
+
+def _most(data: Dataset) -> int:
+    return max(10, int(PLACEHOLDER * len(data)))
 
 
 def twins_of(data: Dataset) -> list[Twins]:
@@ -124,35 +128,45 @@ def _sorted_by_class(data: Dataset) -> Finding | None:
 
 def _twins(data: Dataset, splits: Splits, twins: list[Twins]) -> Iterator[Finding]:
     for each in twins:
-        sets = list(each.sets())
-        rows = sum(len(together) for together in sets)
-        biggest = max(len(together) for together in sets)
-        several = "sample" if len(sets) == 1 else "samples"
-        text = f"{rows} rows share {each.what} with another one ({len(sets)} {several})"
-        samples, spoiled = across(each, splits.sides(), len(data))
-        if biggest > max(10, int(PLACEHOLDER * len(data))):
+        biggest = max(len(together) for together in each.sets())
+        if biggest > _most(data):
             yield Finding(
                 "duplicates",
-                f"{text}; one of them stands in {biggest} rows, like a placeholder",
+                f"{_shared(each)}; one of them stands in {biggest} rows, like a placeholder",
                 "kept; leave the cell empty where a sample is missing",
                 warning=True,
             )
-        elif samples and not each.ties:
-            yield Finding(
-                "duplicates",
-                f"{text}, {samples} of them in train and in validation or test ({spoiled} rows)",
-                "kept: their other inputs differ",
-            )
-        elif samples:
-            yield Finding(
-                "duplicates",
-                f"{text}: the given split has {samples} of them both in train and in "
-                f"validation or test ({spoiled} rows there), so scores may be too good",
-                'kept as given; --split "" cuts a split that keeps them on one side',
-                warning=True,
-            )
-        else:
-            yield Finding("duplicates", text, "each stands on one side of the split")
+        real = each.rarer(_most(data))
+        if any(True for _ in real.sets()):
+            yield _spread(data, splits, real)
+
+
+def _shared(twins: Twins) -> str:
+    sets = list(twins.sets())
+    several = "sample" if len(sets) == 1 else "samples"
+    rows = sum(len(together) for together in sets)
+    return f"{rows} rows share {twins.what} with another one ({len(sets)} {several})"
+
+
+def _spread(data: Dataset, splits: Splits, twins: Twins) -> Finding:
+    """Whether samples that occur more than once stand on one side of the split."""
+    text = _shared(twins)
+    samples, spoiled = across(twins, splits.sides(), len(data))
+    if not samples:
+        return Finding("duplicates", text, "each stands on one side of the split")
+    if not twins.ties:
+        return Finding(
+            "duplicates",
+            f"{text}, {samples} of them in train and in validation or test ({spoiled} rows)",
+            "kept: their other inputs differ",
+        )
+    return Finding(
+        "duplicates",
+        f"{text}: the given split has {samples} of them both in train and in "
+        f"validation or test ({spoiled} rows there), so scores may be too good",
+        'kept as given; --split "" cuts a split that keeps them on one side',
+        warning=True,
+    )
 
 
 def _contradictions(data: Dataset) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,15 +54,23 @@ class Twins:
         cuts = np.flatnonzero(np.diff(self.labels[order])) + 1
         return (rows for rows in np.split(order, cuts) if len(rows) > 1)
 
+    def rarer(self, most: int) -> Twins:
+        """The same without samples in more than ``most`` rows."""
+        counts = np.bincount(self.labels + 1)[self.labels + 1]
+        return replace(self, labels=np.where(counts > most, -1, self.labels))
+
 
 def find_twins(data: Dataset) -> list[Twins]:
     """Whole rows, pictures and texts that occur more than once, exact before near."""
-    found = [Twins("all inputs", whole_rows(data))] if len(data.columns) > 1 else []
+    whole, several = whole_rows(data), len(data.columns) > 1
+    # rows of one column of pictures are compared as pictures, those of few values repeat by design
+    alone = not data.looks and len(set(whole.tolist())) >= UNIQUE * len(data)
+    found = [Twins("all inputs", whole)] if several or alone else []
     for key, looks in data.looks.items():
         found.append(Twins(f"the same picture ({key})", _equal_pictures(looks)))
         found.append(Twins(f"nearly the same picture ({key})", _near_pictures(looks)))
     for key, column in data.columns.items():
-        if column.modality == "text":
+        if column.modality == "text" and several:
             labels = _equal_texts(list(column))
             if labels is not None:
                 found.append(Twins(f"the same text ({key})", labels, ties=False))

@@ -21,7 +21,7 @@ import numpy as np
 
 from mmauto.data.columns import Samples
 from mmauto.data.image_columns import ImageBlobs, ImageFiles
-from mmauto.data.roles import decoded
+from mmauto.data.roles import decoded, is_image
 from mmauto.errors import DataError
 from mmauto.views import Finding
 
@@ -101,7 +101,10 @@ def image_column(
 
 
 def _embedded(cell: Any) -> bool:
-    return isinstance(cell, str) and (cell.startswith("data:image") or len(cell) > 1000)
+    # a broken picture is known by its length alone, a tiny one by its first bytes alone
+    return isinstance(cell, str) and (
+        cell.startswith("data:image") or len(cell) > 1000 or is_image(cell)
+    )
 
 
 def _bytes(cell: Any) -> bytes | None:

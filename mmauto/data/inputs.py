@@ -17,13 +17,18 @@ from mmauto.data.formats import NAMES, RawTable, open_table
 from mmauto.data.formats_arrow import is_saved
 from mmauto.data.image_columns import ImageFiles
 from mmauto.data.images import image_column
-from mmauto.data.labels import read_target
+from mmauto.data.labels import cell_labels
 from mmauto.data.places import cache_folder
 from mmauto.data.roles import IMAGE_FILE
 from mmauto.errors import DataError
 from mmauto.values import Column, TargetSpec
 
 SHOWN = 5
+ODD = {
+    "regression": "values are no finite numbers",
+    "multilabel": "labels are of classes that the model has never seen",
+    "multiclass": "rows are of classes that the model has never seen",
+}
 
 
 @dataclass(frozen=True)
@@ -137,7 +142,8 @@ def read_labels(
         counts them.
 
     Raises:
-        DataError: the primary target is no column of the table, or its labels have another form.
+        DataError: the primary target is no column of the table, no row has a label of it that the
+            model knows, or a cell holds a list where it predicts one label.
     """
     found, notes = {}, []
     for place, (name, spec) in enumerate(specs.items()):
@@ -149,48 +155,60 @@ def read_labels(
                 )
             notes.append(f"no column {name!r} is there: that target is not evaluated")
             continue
-        found[name], unseen = _labels(rows, spec, separator)
-        if unseen:
-            shown = ", ".join(repr(value) for value in list(unseen)[:SHOWN])
+        found[name], usable, odd = _labels(rows, spec, separator)
+        shown = ", ".join(repr(value) for value in list(dict.fromkeys(odd))[:SHOWN])
+        if place == 0 and not usable.any():
+            kind = f"of the classes that the model knows ({', '.join(spec.classes[:SHOWN])} ...)"
+            raise DataError(
+                f"labels are {kind if spec.classes else 'finite numbers'}, target {name!r} of "
+                f"{rows.table.path} has none of them (it says {shown or 'nothing'}); correct the "
+                "column"
+            )
+        if odd:
             notes.append(
-                f"target {name!r}: {sum(unseen.values())} rows are of classes that the model has "
-                f"never seen ({shown}); they are left out of the scores"
+                f"target {name!r}: {len(odd)} {ODD.get(spec.kind, ODD['multiclass'])} ({shown}); "
+                "they are left out of the scores"
             )
     return found, notes
 
 
-def _labels(rows: NewRows, spec: TargetSpec, separator: str) -> tuple[np.ndarray, dict[str, int]]:
+def _labels(
+    rows: NewRows, spec: TargetSpec, separator: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Labels, the rows whose label the model can be scored on ``(N,)`` bool, and other labels."""
     cells = rows.table.cells(spec.name)
-    what = f"target {spec.name!r} of {rows.table.path}"
     if spec.kind == "multilabel":
-        target, _ = read_target(spec.name, cells, str(rows.table.path), "", separator)
-        if target.kind != "multilabel":
-            raise DataError(f"the model predicts several labels a row, {what} holds one; join them")
-        place = {name: index for index, name in enumerate(spec.classes)}
-        values = np.full((len(cells), len(spec.classes)), 0.0)
-        unseen: dict[str, int] = {}
-        for index, name in enumerate(target.classes):
-            if name in place:
-                values[:, place[name]] = target.values[:, index]
-            else:
-                unseen[name] = int(np.nansum(target.values[:, index]))
-        values[np.isnan(target.values).any(axis=1)] = np.nan
-        return values, unseen
-    labels = stripped(words(cells, what))
+        return _tags([cell_labels(cell, separator or "|") for cell in cells], spec.classes)
+    labels = stripped(words(cells, f"target {spec.name!r} of {rows.table.path}"))
     if spec.kind == "regression":
-        return numbers(labels), {}
+        values = numbers(labels)
+        usable = np.isfinite(values)
+        odd = [v for v, fine in zip(labels, usable, strict=True) if v is not None and not fine]
+        return np.where(usable, values, np.nan), usable, odd
     if all(WHOLE.fullmatch(name) for name in spec.classes):
         labels = [_whole(label) for label in labels]
     place = {name: index for index, name in enumerate(spec.classes)}
     found = np.array([-1 if v is None else place.get(v, -1) for v in labels], dtype=np.int64)
     odd = [v for v in labels if v is not None and v not in place]
-    unseen = {name: odd.count(name) for name in dict.fromkeys(odd)}
-    if len(odd) == len(labels):
-        raise DataError(
-            f"labels are of the classes that the model knows ({', '.join(spec.classes[:SHOWN])} "
-            f"...), {what} has none of them (e.g. {odd[0]!r}); correct the column"
-        )
-    return (found if spec.kind == "multiclass" else np.where(found < 0, np.nan, found)), unseen
+    values = found if spec.kind == "multiclass" else np.where(found < 0, np.nan, found)
+    return values, found >= 0, odd
+
+
+def _tags(
+    cells: Sequence[Sequence[str] | None], classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    place = {name: index for index, name in enumerate(classes)}
+    values = np.zeros((len(cells), len(classes)))
+    odd = [name for cell in cells for name in cell or () if name not in place]
+    for row, cell in enumerate(cells):
+        if cell is None:
+            values[row] = np.nan
+        else:
+            values[row, [place[name] for name in cell if name in place]] = 1.0
+    # rows of unknown labels alone would be scored as rows without any
+    usable = [cell is not None and (not cell or bool(place.keys() & set(cell))) for cell in cells]
+    values[~np.array(usable, dtype=bool)] = np.nan
+    return values, np.array(usable, dtype=bool), odd
 
 
 def _whole(label: str | None) -> str | None:

@@ -135,7 +135,7 @@ def _whole_names(labels: Sequence[str | None], values: np.ndarray) -> list[str |
 def _multilabel(
     name: str, cells: Sequence[Cell], what: str, metric: str, separator: str
 ) -> TargetColumn:
-    rows = [_labels(cell, separator) for cell in cells]
+    rows = [cell_labels(cell, separator) for cell in cells]
     classes = sorted_classes(label for row in rows if row is not None for label in row)
     if len(classes) < 2:
         raise DataError(
@@ -152,7 +152,8 @@ def _multilabel(
     return TargetColumn(name, "multilabel", values, classes, metric)
 
 
-def _labels(cell: Cell, separator: str) -> list[str] | None:
+def cell_labels(cell: Cell, separator: str) -> list[str] | None:
+    """The labels of one cell of a multilabel target; None where it is missing."""
     if cell is None:
         return None
     parts = cell if isinstance(cell, tuple) else [part.strip() for part in cell.split(separator)]

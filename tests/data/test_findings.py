@@ -183,6 +183,24 @@ def test_a_placeholder_ties_nothing_together(clean: Path, frame: pd.DataFrame) -
     assert found.setup.dataset.groups is None
 
 
+def test_a_placeholder_hides_no_real_duplicate(clean: Path, frame: pd.DataFrame) -> None:
+    frame.loc[:200, "image"] = "p/0.png"
+    frame.loc[[300, 301], "image"] = "p/302.png"
+    found = checked(clean, frame)
+    texts = [f.text for f in found.findings if f.kind == "duplicates"]
+    assert any("3 rows share the same picture (image)" in text for text in texts)
+    side = {row: name for name, rows in found.setup.splits.sides().items() for row in rows}
+    assert side[300] == side[301] == side[302]
+
+
+def test_equal_texts_of_a_table_of_texts_are_one_sample(clean: Path, frame: pd.DataFrame) -> None:
+    double = pd.concat([frame, frame.iloc[:40]], ignore_index=True)[["text", "label"]]
+    found = checked(clean, double)
+    assert "80 rows share all inputs" in only(found, "duplicates").text
+    side = {row: name for name, rows in found.setup.splits.sides().items() for row in rows}
+    assert all(side[row] == side[ROWS + row] for row in range(40))
+
+
 def test_a_group_on_two_sides(clean: Path, frame: pd.DataFrame) -> None:
     frame = sides(frame).assign(patient=[f"p{row // 2}" for row in range(ROWS)])
     texts = [str(finding) for finding in checked(clean, frame).findings]
