@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.engine.jobs import Outcome
@@ -14,7 +14,7 @@ from mmauto.errors import ConfigError
 from mmauto.registry import Registry
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
-from mmauto.tuning.arms import Arm, make_arms
+from mmauto.tuning.arms import Arm, make_arms, unfitting
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew, default_workers
 from mmauto.tuning.importance import importances
@@ -46,6 +46,8 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         prepared = prepare(config, registry, device)
         config = prepared.config
         arms = make_arms(registry, prepared.task, config)
+        odd = unfitting(arms, registry, config)
+        prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms)
         for runner in runners:
             runner.use(prepared.setup)

@@ -41,7 +41,7 @@ class StudyConfig:
         trials: per arm.
         time: seconds for the whole search, confirmation included; None: no limit.
         epochs, patience: per trial; early stopping on the validation metric.
-        encoders, fusions, controls: names to use; empty: the defaults.
+        encoders, fusions, controls: names to use; empty: the defaults; fusions may be ``all``.
         exclude: names of encoders, fusions, controls or arms to leave out.
         preset: ``thorough`` adds the trained encoders and gives trials more epochs.
         space: parameter -> a fixed value, a list of choices, or ``{low, high, log}``.

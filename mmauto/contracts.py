@@ -98,6 +98,15 @@ class Encoder(Component):
     def features(self, state: State, params: Params) -> FeatureSpec:
         """The shape of the tokens, without torch: impossible pairs are refused before a build."""
 
+    def stem(self, state: State, params: Params) -> nn.Module | None:
+        """A frozen first part, run once a sample and cached by the host; none unless overridden.
+
+        Its ``forward(**arrays)`` gives arrays ``(B, ...)`` by name, which the module of ``build``
+        then reads instead of the prepared ones (fine-tuning of the last layers only). An encoder
+        that is ``frozen`` as a whole has none.
+        """
+        return None
+
     @abstractmethod
     def build(self, state: State, params: Params) -> nn.Module:
         """A module with ``forward(**arrays) -> Tokens``; optional ``augment(arrays, generator)``
@@ -110,9 +119,15 @@ class Fusion(Component):
     The host's adapter stands before it: absent rows already hold a learned absent token (with the
     mask True at the first position only), so a fusion needs no case for an empty modality; late
     fusions use ``present`` to leave an absent modality's vote out.
+
+    Attributes:
+        default: gets an arm without being named.
+        gives: fields of ``FusionResult`` that it always fills beside ``outputs``.
     """
 
     stage: ClassVar[Stage]
+    default: ClassVar[bool] = True
+    gives: ClassVar[frozenset[str]] = frozenset()
 
     def refuses(
         self, features: Mapping[str, FeatureSpec], targets: Mapping[str, TargetSpec]
@@ -131,12 +146,20 @@ class Fusion(Component):
 class Regulariser(Component):
     """Anything added to training beyond the task's loss, on the adapters' output.
 
-    ``build`` returns a module with any of ``before(tokens, batch) -> (tokens, batch)``,
-    ``loss(result, batch, tokens) -> scalar`` and ``after_backward(result, batch, groups)``, where
-    ``groups`` are the parameters by modality.
+    ``build`` returns a module with any of
+
+    * ``before(tokens, batch) -> (tokens, batch)``: changes what the fusion reads;
+    * ``loss(result, batch, tokens, forward) -> scalar``: a term; ``forward`` (see `Forward`) runs
+      the fusion again and gives the task's loss of any outputs;
+    * ``after_backward(result, batch, groups)``: changes gradients; ``groups`` are the parameters
+      of encoders and adapters by modality;
+    * ``epoch(train, held)``: after each epoch, the mean task loss of ``"joint"`` and of each
+      modality's own outputs, on rows trained on and on rows held out: with it the host holds out a
+      tenth of the train rows.
 
     Attributes:
-        needs: fields of ``FusionResult`` that the fusion must fill, e.g. ``{"per_modality"}``.
+        needs: fields of ``FusionResult`` that the fusion must give, e.g. ``{"per_modality"}``;
+            fusions that do not are searched without it.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -21,8 +21,10 @@ from mmauto.values import (
     Batch,
     Column,
     FeatureSpec,
+    Forward,
     FusionResult,
     HeadFactory,
+    Mix,
     TargetSpec,
     TaskView,
     Tokens,
@@ -53,8 +55,9 @@ if TYPE_CHECKING:
 __all__ = [
     "API_VERSION", "ArmView", "Batch", "Block", "Choice", "Code", "Column", "Comparison",
     "ConfirmationView", "Control", "DataError", "Dataset", "Encoder", "FeatureSpec", "Figure",
-    "Finding", "Float", "Fusion", "FusionResult", "HeadFactory", "ImageArrays", "Int", "Interval",
-    "MmautoError", "Params", "PluginError", "Regulariser", "RoleGuess", "Section", "Space",
+    "Finding", "Float", "Forward",
+    "Fusion", "FusionResult", "HeadFactory", "ImageArrays", "Int", "Interval",
+    "Mix", "MmautoError", "Params", "PluginError", "Regulariser", "RoleGuess", "Section", "Space",
     "Standing", "State", "StudyView", "Table", "TabularValues", "TargetColumn", "TargetSpec",
     "Task", "TaskView", "Text", "Texts", "Tokens", "TrialView", "hookimpl", "read_table",
 ]  # fmt: skip

@@ -72,16 +72,28 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of ``options``: booleans, numbers or strings, compared by value."""
+    """One of ``options``: booleans, numbers or strings, compared by value.
+
+    Attributes:
+        open: a study file may name any other text too (a model's name, a file); a search that is
+            not told so keeps to ``options``.
+    """
 
     options: tuple[Value, ...]
     default: Value
+    open: bool
 
-    def __init__(self, options: tuple[Value, ...] | list[Value], default: Value | None = None):
+    def __init__(
+        self,
+        options: tuple[Value, ...] | list[Value],
+        default: Value | None = None,
+        open: bool = False,
+    ):
         if not options:
             raise ValueError("a Choice needs at least one option, none was given")
         object.__setattr__(self, "options", tuple(options))
         object.__setattr__(self, "default", self.options[0] if default is None else default)
+        object.__setattr__(self, "open", open)
         if self.default not in self.options:
             raise ValueError(f"a Choice's default must be one of its options: {self}")
 
@@ -90,8 +102,9 @@ class Choice:
         return self.options
 
     def admits(self, value: Value) -> bool:
-        """Whether ``value`` is one of the options, of the same type."""
-        return any(type(value) is type(option) and value == option for option in self.options)
+        """Whether ``value`` is one of the options, of the same type, or any text where open."""
+        listed = any(type(value) is type(option) and value == option for option in self.options)
+        return listed or (self.open and isinstance(value, str))
 
 
 Dimension: TypeAlias = Float | Int | Choice

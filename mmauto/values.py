@@ -153,6 +153,19 @@ class FusionResult:
     aux: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Rows that were mixed with others: their labels are mixed alike.
+
+    Attributes:
+        partner: ``(B,)`` place in the batch of each row's partner.
+        share: ``(B,)`` how much of the row is its own, 0 to 1.
+    """
+
+    partner: Tensor
+    share: Tensor
+
+
 @dataclass
 class Batch:
     """One training batch, on the device.
@@ -164,6 +177,7 @@ class Batch:
         observed: target -> ``(B,)`` bool, False where the label is missing.
         index: ``(B,)`` row numbers in the data set.
         progress: share of training done, 0 to 1.
+        mix: set by a regulariser that mixes rows; None where rows are their own.
     """
 
     present: Mapping[str, Tensor]
@@ -171,6 +185,17 @@ class Batch:
     observed: Mapping[str, Tensor]
     index: Tensor
     progress: float = 0.0
+    mix: Mix | None = None
+
+
+class Forward(Protocol):
+    """The model behind the adapters, for regularisers that run it again on changed tokens."""
+
+    def __call__(self, tokens: Mapping[str, Tokens], batch: Batch) -> FusionResult:
+        """The fusion's result."""
+
+    def task_loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """{target: (B, width)} -> (B,), zero where nothing is observed."""
 
 
 class HeadFactory(Protocol):

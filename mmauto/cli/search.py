@@ -47,7 +47,7 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--epochs", type=int, help="Epochs a trial at most (default 20).")
 @click.option("--patience", type=int, help="Epochs without a better value that end a trial.")
 @click.option("--encoders", type=Names(), help="Encoders to search over.")
-@click.option("--fusions", type=Names(), help="Fusion strategies to compare; default: all.")
+@click.option("--fusions", type=Names(), help="Fusion strategies to compare, or all.")
 @click.option("--controls", type=Names(), help="Controls to run; default: all.")
 @click.option("--regularisers", type=Names(), help="Training terms to search over, and none.")
 @click.option("--exclude", type=Names(), help="Encoders, fusions, controls or arms to leave out.")

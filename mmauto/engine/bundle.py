@@ -20,7 +20,15 @@ from mmauto.contracts import State
 from mmauto.engine.cache import digest
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import as_rows
-from mmauto.engine.features import ENCODE_BATCH, PREPARE_IMAGES, Inputs, precision, slices
+from mmauto.engine.features import (
+    ENCODE_BATCH,
+    PREPARE_IMAGES,
+    Inputs,
+    named,
+    once,
+    precision,
+    slices,
+)
 from mmauto.engine.jobs import Candidate
 from mmauto.engine.losses import predictions
 from mmauto.engine.model import MultimodalModel
@@ -77,7 +85,7 @@ class Bundle:
             self.about["params"],
         )
         self.notes = self._check_plugins()
-        self._encoders: dict[str, nn.Module] = {}
+        self._once: dict[str, nn.Module | None] = {}
         self._model: MultimodalModel | None = None
 
     @property
@@ -183,11 +191,11 @@ class Bundle:
                 name: torch.as_tensor(value).to(self.device)
                 for name, value in encoder.prepare(column, state, params).items()
             }
-            if frozen:
-                if name not in self._encoders:
-                    module = encoder.build(state, params)
-                    self._encoders[name] = module.to(self.device).eval()
-                arrays = self._encode(self._encoders[name], arrays, len(present))
+            if name not in self._once:
+                self._once[name] = once(encoder, state, params, self.device)
+            module = self._once[name]
+            if module is not None:
+                arrays = self._encode(module, arrays, len(present))
             memo[name] = arrays
         scaling = self._under(f"scaling/{key}/")
         return Inputs(
@@ -198,13 +206,11 @@ class Bundle:
     def _encode(
         self, module: nn.Module, arrays: Mapping[str, Tensor], total: int
     ) -> dict[str, Tensor]:
-        values, masks = [], []
+        found = []
         with torch.inference_mode(), precision(self.device):
             for rows in slices(total, ENCODE_BATCH):
-                tokens = module(**{name: array[rows] for name, array in arrays.items()})
-                values.append(tokens.values.float())
-                masks.append(tokens.mask)
-        return {"values": torch.cat(values), "mask": torch.cat(masks)}
+                found.append(named(module(**{n: array[rows] for n, array in arrays.items()})))
+        return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {

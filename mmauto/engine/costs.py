@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmauto.engine.features import Inputs, precision
+from mmauto.engine.features import Inputs, named, precision
 from mmauto.engine.model import MultimodalModel, count
-from mmauto.values import Tokens
 
 SIZES = (1, 64)
 REPEATS = 15
@@ -30,7 +29,7 @@ class Latency:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], tuple[float, Tokens, int]] = {}
+        self._known: dict[tuple[int, int], tuple[float, dict[str, Tensor], int]] = {}
 
     def measure(
         self, model: MultimodalModel, inputs: Mapping[str, Inputs], rows: np.ndarray
@@ -46,26 +45,23 @@ class Latency:
                 arrays: dict[str, dict[str, Tensor]] = {}
                 total, frozen = 0.0, 0
                 for key, part in inputs.items():
-                    if part.frozen:
-                        spent, tokens, parameters = self._encoder(part, pick)
-                        arrays[key] = {"values": tokens.values, "mask": tokens.mask}
-                        total, frozen = total + spent, frozen + parameters
-                    else:
-                        arrays[key] = part.prepare(pick)
+                    spent, arrays[key], parameters = self._once(part, pick)
+                    total, frozen = total + spent, frozen + parameters
                 index = torch.from_numpy(pick).to(device)
                 present = {key: part.present[index] for key, part in inputs.items()}
                 total += median_ms(lambda a=arrays, p=present: model(a, p), device)  # type: ignore[misc]
                 found.append(total)
         return found[0], found[1], frozen
 
-    def _encoder(self, part: Inputs, pick: np.ndarray) -> tuple[float, Tokens, int]:
+    def _once(self, part: Inputs, pick: np.ndarray) -> tuple[float, dict[str, Tensor], int]:
         key = (id(part), len(pick))
         if key not in self._known:
-            device = part.present.device
-            module: nn.Module = part.build().to(device).eval()
-            arrays = part.prepare(pick)
-            spent = median_ms(lambda: module(**arrays), device)
-            self._known[key] = (spent, module(**arrays), count(module, trainable=False))
+            module, arrays = part.once(), part.prepare(pick)
+            if module is None:
+                return 0.0, arrays, 0
+            spent = median_ms(lambda: module(**arrays), part.present.device)
+            parameters = count(module, trainable=False)
+            self._known[key] = (spent, named(module(**arrays)), parameters)
         return self._known[key]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mmauto.engine.batches import Data
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import fit_control
 from mmauto.engine.costs import Latency, peak_memory
@@ -18,7 +19,7 @@ from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import count, seeded_build
 from mmauto.engine.save import save_control, save_model
-from mmauto.engine.train import Data, Trained, predict, train
+from mmauto.engine.train import Trained, predict, train
 from mmauto.registry import Registry, load_registry
 from mmauto.views import Costs
 

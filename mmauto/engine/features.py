@@ -21,7 +21,7 @@ from mmauto.engine.cache import ArrayCache, Part, digest
 from mmauto.engine.jobs import Setup
 from mmauto.registry import Registry
 from mmauto.space import Params
-from mmauto.values import Column, FeatureSpec
+from mmauto.values import Column, FeatureSpec, Tokens
 
 ENCODE_BATCH = 128
 PREPARE_ROWS = 8192
@@ -48,8 +48,8 @@ class Inputs:
     """One modality as a model reads it, for all rows.
 
     Attributes:
-        arrays: ``(N, ...)`` on the device: prepared arrays, or a frozen encoder's ``values``
-            ``(N, T, D)`` and ``mask`` ``(N, T)``.
+        arrays: ``(N, ...)`` on the device: prepared arrays, those of a stem, or a frozen encoder's
+            ``values`` ``(N, T, D)`` and ``mask`` ``(N, T)``.
         present: ``(N,)`` bool.
         spec: the tokens' shape.
         frozen: the arrays are tokens already.
@@ -71,12 +71,29 @@ class Inputs:
         """A fresh module of the encoder."""
         return self.encoder.build(self.state, self.params)
 
+    def once(self) -> nn.Module | None:
+        """A fresh module of the part that runs once a sample, in evaluation mode; see `once`."""
+        return once(self.encoder, self.state, self.params, self.present.device)
+
     def prepare(self, rows: np.ndarray) -> dict[str, Tensor]:
         """What the encoder's module reads for some rows, before any caching."""
         arrays = self.encoder.prepare(self.column.take(rows), self.state, self.params)
         return {
             name: torch.as_tensor(array).to(self.present.device) for name, array in arrays.items()
         }
+
+
+def once(encoder: Encoder, state: State, params: Params, device: torch.device) -> nn.Module | None:
+    """What need not run again in every epoch: a frozen encoder as a whole, or its stem."""
+    module = encoder.build(state, params) if encoder.frozen(params) else encoder.stem(state, params)
+    return None if module is None else module.to(device).eval()
+
+
+def named(found: Tokens | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `once`'s module gives, as arrays by name."""
+    if isinstance(found, Tokens):
+        return {"values": found.values, "mask": found.mask}
+    return dict(found)
 
 
 class Features:
@@ -113,15 +130,18 @@ class Features:
                 arrays = encoder.prepare(part, state, params)
                 yield rows, {name: np.asarray(array) for name, array in arrays.items()}
 
-        def tokens(dtype: type = np.float16) -> Iterator[Part]:
-            return self._encode(key, encoder, state, params, prepared(), dtype)
+        def computed(dtype: type = np.float16) -> Iterator[Part]:
+            module = once(encoder, state, params, self.device)
+            if module is None:
+                return prepared()
+            return self._encode(key, encoder.name, module, prepared(), dtype)
 
         whole, rows = self._key(key, encoder, state, params, frozen), len(column)
         try:
-            kept = self.cache.get(whole, rows, tokens if frozen else prepared)
+            kept = self.cache.get(whole, rows, computed)
         except OutOfRangeError:
             # the few encoders whose values leave float16's range keep their own precision
-            kept = self.cache.get(whole, rows, partial(tokens, np.float32))
+            kept = self.cache.get(whole, rows, partial(computed, np.float32))
         arrays = {name: torch.from_numpy(array).to(self.device) for name, array in kept.items()}
         spec = encoder.features(state, params)
         present = torch.from_numpy(column.present).to(self.device)
@@ -143,8 +163,8 @@ class Features:
             "code": code_digest(encoder),
             "params": dict(params),
             "state": digest(state),
-            "product": "tokens" if frozen else "prepared",
-            "dtype": "float16" if frozen else "native",
+            "product": "tokens" if frozen else "stem" if has_stem(encoder) else "prepared",
+            "dtype": "float16" if frozen or has_stem(encoder) else "native",
             "torch": torch.__version__,
             "device": self.device.type,
         }
@@ -152,41 +172,34 @@ class Features:
     def _encode(
         self,
         key: str,
-        encoder: Encoder,
-        state: State,
-        params: Params,
+        name: str,
+        module: nn.Module,
         parts: Iterable[Part],
         dtype: type,
     ) -> Iterator[Part]:
-        """Frozen tokens, part by part; absent rows stay zero with one real position."""
-        column = self.setup.dataset.columns[key]
-        present, done = column.present, 0
-        total, spec = int(present.sum()), encoder.features(state, params)
-        module = encoder.build(state, params).to(self.device).eval()
+        """Frozen tokens, or a stem's arrays, part by part; absent rows stay zero.
+
+        Their ``mask``, where there is one, has one real position.
+        """
+        present, done = self.setup.dataset.columns[key].present, 0
+        total = int(present.sum())
         for place, prepared in parts:
-            count = place.stop - place.start
-            values = np.zeros((count, spec.tokens, spec.dim), dtype=np.float32)
-            mask = np.zeros((count, spec.tokens), dtype=bool)
-            mask[:, 0] = True
             here = np.flatnonzero(present[place])
             if "mask" in prepared:  # rows of like length together: padding can be cut off
                 here = here[np.argsort(prepared["mask"][here].sum(1), kind="stable")]
+            here = here if len(here) else np.array([0])  # one row tells the shapes
+            found: dict[str, np.ndarray] = {}
             with torch.inference_mode(), all_cores(), precision(self.device):
                 for cut in slices(len(here), ENCODE_BATCH):
-                    self.say(f"encoding {key} with {encoder.name}: {done} of {total}")
+                    self.say(f"encoding {key} with {name}: {done} of {total}")
                     rows = here[cut]
                     batch = {
                         name: torch.from_numpy(array[rows]).to(self.device)
                         for name, array in prepared.items()
                     }
-                    out = module(**batch)
-                    values[rows] = out.values.float().cpu().numpy()
-                    mask[rows] = out.mask.cpu().numpy()
+                    _scatter(found, named(module(**batch)), rows, len(present[place]))
                     done += len(rows)
-            small: np.ndarray = values.astype(dtype)
-            if not np.isfinite(small).all() and np.isfinite(values).all():
-                raise OutOfRangeError
-            yield place, {"values": small, "mask": mask}
+            yield place, _settled(found, present[place], dtype)
 
     def _statistics(self, arrays: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and scale of train tokens; a rare feature's scale is shrunk towards the others'.
@@ -203,6 +216,42 @@ class Features:
         variance = real.var(0, unbiased=False)
         shared = 0.5 * variance + 0.5 * variance.mean()
         return real.mean(0), shared.sqrt().clamp(min=1e-6)
+
+
+def _scatter(
+    found: dict[str, np.ndarray], given: Mapping[str, Tensor], rows: np.ndarray, count: int
+) -> None:
+    """Put the arrays of some rows into arrays of ``count`` rows, made when they are first seen."""
+    for name, value in given.items():
+        plain = (value.float() if value.is_floating_point() else value).cpu().numpy()
+        if name not in found:
+            found[name] = np.zeros((count, *plain.shape[1:]), plain.dtype)
+        found[name][rows] = plain
+
+
+def _settled(
+    found: Mapping[str, np.ndarray], present: np.ndarray, dtype: type
+) -> dict[str, np.ndarray]:
+    """Arrays as they are stored: absent rows zero, floats of ``dtype``.
+
+    Raises:
+        OutOfRangeError: a finite value is not finite in ``dtype``.
+    """
+    settled = {}
+    for name, values in found.items():
+        values[~present] = 0
+        if name == "mask":
+            values[~present, 0] = True
+        small = values.astype(dtype) if values.dtype.kind == "f" else values
+        if small.dtype.kind == "f" and not np.isfinite(small).all() and np.isfinite(values).all():
+            raise OutOfRangeError
+        settled[name] = small
+    return settled
+
+
+def has_stem(encoder: Encoder) -> bool:
+    """Whether the encoder may have a stem; building one to know would load weights."""
+    return type(encoder).stem is not Encoder.stem
 
 
 def code_digest(encoder: Encoder) -> str:

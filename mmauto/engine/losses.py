@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -43,6 +44,18 @@ class TaskLoss(nn.Module):
 
     def forward(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """{target: (B, width)} -> (B,)."""
+        own = self._rows(outputs, batch)
+        if batch.mix is None:
+            return own
+        partner, share = batch.mix.partner, batch.mix.share
+        other = replace(
+            batch,
+            targets={name: value[partner] for name, value in batch.targets.items()},
+            observed={name: value[partner] for name, value in batch.observed.items()},
+        )
+        return share * own + (1 - share) * self._rows(outputs, other)
+
+    def _rows(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         total = [
             self._one(name, outputs[name], batch) * batch.observed[name].to(outputs[name].dtype)
             for name in self.names

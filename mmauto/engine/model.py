@@ -61,8 +61,10 @@ class MultimodalModel(nn.Module):
 
     def tokens(self, arrays: Arrays, present: Mapping[str, Tensor]) -> dict[str, Tokens]:
         """What the fusion reads: encoded and adapted, absent rows replaced."""
-        parts = zip(self.keys, self.encoders, self.adapters, strict=True)
-        return {key: adapter(front(**arrays[key]), present[key]) for key, front, adapter in parts}
+        found = {}
+        for key, front, adapter in zip(self.keys, self.encoders, self.adapters, strict=True):
+            found[key] = adapter(front(**single(arrays[key])), present[key])
+        return found
 
     def forward(self, arrays: Arrays, present: Mapping[str, Tensor]) -> FusionResult:
         """{key: {name: (B, ...)}}, {key: (B,)} -> FusionResult."""
@@ -76,6 +78,11 @@ class MultimodalModel(nn.Module):
             key: [*self.encoders[place].parameters(), *self.adapters[place].parameters()]
             for place, key in enumerate(self.keys)
         }
+
+
+def single(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Arrays that were kept in half precision, in single precision."""
+    return {n: a.float() if a.dtype == torch.float16 else a for n, a in arrays.items()}
 
 
 def _front(inputs: Inputs) -> nn.Module:

@@ -10,13 +10,30 @@ from torch import Tensor, nn
 
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel
-from mmauto.values import Batch, FusionResult
+from mmauto.values import Batch, FusionResult, Tokens
 
 
 def optional(module: nn.Module, method: str) -> Callable[..., Any] | None:
     """A method that the contract leaves to the plugin, or None where it has none."""
     found = getattr(module, method, None)
     return found if callable(found) else None
+
+
+class Again:
+    """`mmauto.values.Forward` of a model in training."""
+
+    def __init__(self, model: MultimodalModel, loss: TaskLoss):
+        self.fusion, self.loss = model.fusion, loss
+
+    def __call__(self, tokens: Mapping[str, Tokens], batch: Batch) -> FusionResult:
+        """The fusion's result."""
+        result: FusionResult = self.fusion(dict(tokens), dict(batch.present))
+        return result
+
+    def task_loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """{target: (B, width)} -> (B,)."""
+        value: Tensor = self.loss(outputs, batch)
+        return value
 
 
 def objective(
@@ -30,18 +47,18 @@ def objective(
     for regulariser in model.regularisers:
         if before := optional(regulariser, "before"):
             tokens, batch = before(tokens, batch)
-    result: FusionResult = model.fusion(tokens, dict(batch.present))
+    forward = Again(model, loss)
+    result = forward(tokens, batch)
 
     def task_loss(outputs: Mapping[str, Tensor]) -> Tensor:
-        value: Tensor = loss(outputs, batch)
-        return value
+        return forward.task_loss(outputs, batch)
 
     own = optional(model.fusion, "objective")
     value: Tensor = own(result, batch, task_loss) if own else task_loss(result.outputs).mean()
     terms = list(result.losses.values())
     terms += [term for part in tokens.values() for term in part.losses.values()]
     terms += [
-        extra(result, batch, tokens)
+        extra(result, batch, tokens, forward)
         for regulariser in model.regularisers
         if (extra := optional(regulariser, "loss"))
     ]

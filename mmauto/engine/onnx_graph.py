@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mmauto.engine.bundle import Bundle
+from mmauto.engine.features import named
 from mmauto.values import Column, TargetSpec
 
 BATCH = "batch"
@@ -31,9 +32,7 @@ class Graph(nn.Module):
         keys = bundle.candidate.modalities
         self.inputs = {key: bundle.inputs(key, columns[key].take([0])) for key in keys}
         self.model = bundle.model(self.inputs)
-        self.frozen = nn.ModuleList(
-            part.build() if part.frozen else nn.Identity() for part in self.inputs.values()
-        )
+        self.once = nn.ModuleList(part.once() or nn.Identity() for part in self.inputs.values())
         self.specs = bundle.specs
         self.scaling: Mapping[str, Sequence[float]] = bundle.about["regression"]
         self.names: dict[str, list[str]] = {}
@@ -57,12 +56,11 @@ class Graph(nn.Module):
         given = iter(flat)
         arrays: dict[str, dict[str, Tensor]] = {}
         present: dict[str, Tensor] = {}
-        for (key, names), frozen in zip(self.names.items(), self.frozen, strict=True):
+        for (key, names), once in zip(self.names.items(), self.once, strict=True):
             arrays[key] = {name: next(given) for name in names}
             present[key] = next(given)
-            if not isinstance(frozen, nn.Identity):
-                tokens = frozen(**arrays[key])
-                arrays[key] = {"values": tokens.values, "mask": tokens.mask}
+            if not isinstance(once, nn.Identity):
+                arrays[key] = named(once(**arrays[key]))
         outputs = self.model(arrays, present).outputs
         return tuple(self.readable(spec, outputs[name]) for name, spec in self.specs.items())
 
@@ -75,15 +73,17 @@ class Graph(nn.Module):
 
 
 class _Alone(nn.Module):
-    """One encoder with flat arguments and outputs."""
+    """One encoder, stem and all, with flat arguments and outputs."""
 
-    def __init__(self, encoder: nn.Module, names: Sequence[str]):
+    def __init__(self, parts: Sequence[nn.Module], names: Sequence[str]):
         super().__init__()
-        self.encoder, self.names = encoder, names
+        self.parts, self.names = nn.ModuleList(parts), names
 
-    def forward(self, *flat: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.encoder(**dict(zip(self.names, flat, strict=True)))
-        return tokens.values, tokens.mask
+    def forward(self, *flat: Tensor) -> tuple[Tensor, ...]:
+        arrays = dict(zip(self.names, flat, strict=True))
+        for part in self.parts:
+            arrays = named(part(**arrays))
+        return arrays["values"], arrays["mask"]
 
 
 def trace(module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
@@ -133,10 +133,13 @@ def translate(program: ExportedProgram, inputs: Sequence[str], outputs: Sequence
 def blame(graph: Graph, fusion: str) -> str:
     """The component that cannot be traced: each encoder is tried alone, else it is the fusion."""
     example = dict(zip(graph.arrays, graph.example(), strict=True))
-    for (key, part), frozen, front in zip(
-        graph.inputs.items(), graph.frozen, graph.model.encoders, strict=True
+    for (key, part), once, front in zip(
+        graph.inputs.items(), graph.once, graph.model.encoders, strict=True
     ):
-        alone = _Alone(frozen if part.frozen else front, graph.names[key])
+        parts = [once] if part.frozen else [front]
+        stem = [] if isinstance(once, nn.Identity) else [once]
+        parts = stem if part.frozen else [*stem, front]
+        alone = _Alone(parts, graph.names[key])
         names = [f"{key}.{name}" for name in graph.names[key]]
         try:
             program = trace(alone, tuple(example[name] for name in names))

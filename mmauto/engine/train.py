@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmauto.engine.features import Inputs, precision
+from mmauto.engine.batches import Data, batches
+from mmauto.engine.features import precision
+from mmauto.engine.held_out import hold_out, side_losses
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel
 from mmauto.engine.objective import augmented, objective, optional
 from mmauto.engine.optimise import make_optimiser, make_schedule
-from mmauto.values import Batch
 
 EVALUATION_BATCH = 512
 CLIP = 1.0
@@ -47,41 +48,6 @@ class Trained:
     seconds: float = 0.0
 
 
-class Data:
-    """All rows of one candidate on the device; a batch is a gather of indices."""
-
-    def __init__(self, setup: Setup, inputs: Mapping[str, Inputs], loss: TaskLoss):
-        device = torch.device(setup.device)
-        self.arrays = {key: part.arrays for key, part in inputs.items()}
-        self.present = {key: part.present for key, part in inputs.items()}
-        self.targets: dict[str, Tensor] = {}
-        self.observed: dict[str, Tensor] = {}
-        for name, spec in setup.specs.items():
-            raw = setup.targets[name]
-            known = raw >= 0 if spec.kind == "multiclass" else ~np.isnan(raw)
-            self.observed[name] = torch.from_numpy(known if known.ndim == 1 else known.all(1)).to(
-                device
-            )
-            clean = np.where(known, raw, 0)
-            kind = torch.long if spec.kind == "multiclass" else torch.float32
-            values = torch.from_numpy(clean).to(device, kind)
-            self.targets[name] = loss.standardise(name, values)
-
-    def gather(self, rows: Tensor) -> tuple[dict[str, dict[str, Tensor]], dict[str, Tensor]]:
-        """Arrays and presence of some rows, (B, ...)."""
-        arrays = {
-            key: {name: array.index_select(0, rows) for name, array in part.items()}
-            for key, part in self.arrays.items()
-        }
-        return arrays, {key: flag.index_select(0, rows) for key, flag in self.present.items()}
-
-    def batch(self, rows: Tensor, present: dict[str, Tensor], progress: float) -> Batch:
-        """The labels that go with `gather`."""
-        targets = {name: value.index_select(0, rows) for name, value in self.targets.items()}
-        observed = {name: value.index_select(0, rows) for name, value in self.observed.items()}
-        return Batch(present, targets, observed, rows, progress)
-
-
 def train(
     model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup, job: TrialJob
 ) -> Generator[tuple[float, float], bool, Trained]:
@@ -94,7 +60,9 @@ def train(
         NotFiniteError: the loss or a validation prediction is no number.
     """
     device, params = torch.device(setup.device), job.candidate.params
-    rows = torch.from_numpy(setup.splits.train).to(device)
+    whole = torch.from_numpy(setup.splits.train).to(device)
+    listeners = [found for r in model.regularisers if (found := optional(r, "epoch"))]
+    rows, held = hold_out(whole, job.seed) if listeners else (whole, whole[:0])
     size = min(int(params["train/batch_size"]), len(rows))
     steps = math.ceil(len(rows) / size) * job.epochs
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -130,6 +98,9 @@ def train(
         done.losses.append(float(total) / len(rows))
         if not math.isfinite(done.losses[-1]):
             raise NotFiniteError(f"the training loss of epoch {epoch + 1} is not a finite number")
+        if listeners:
+            for listen in listeners:
+                listen(*(side_losses(model, data, loss, part) for part in (rows, held)))
         done.curve.append(validate(model, data, loss, setup))
         if sign * done.curve[-1] > sign * done.value:
             done.value, done.best_epoch = done.curve[-1], epoch
@@ -141,18 +112,6 @@ def train(
             break
     model.load_state_dict(best)
     return done
-
-
-def batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """The rows in random order, ``size`` at a time; a last single row joins the batch before.
-
-    One row alone has no batch statistics, and its gradient would count as much as a full batch's.
-    """
-    order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-    cuts = list(range(size, len(rows), size))
-    if cuts and len(rows) - cuts[-1] == 1:
-        cuts.pop()
-    return iter(order.tensor_split(cuts))
 
 
 def validate(model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup) -> float:

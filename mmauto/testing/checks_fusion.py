@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mmauto.contracts import Fusion
 from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
-from mmauto.testing.compare import bad_gradient, difference, finite, flat, snapshot
+from mmauto.testing.compare import bad_gradient, difference, finite, flat, snapshot, squares
 from mmauto.testing.fakes import (
     FEATURES,
     LIMIT,
@@ -39,6 +39,22 @@ def promised_shape(fusion: Fusion) -> None:
         for rows, training in ((1, False), (2, True), (5, True), (5, False)):
             result = _run(front, model.train(training), *tokens(features, rows))
             _shapes(result, after, specs, rows)
+
+
+def promised_fields(fusion: Fusion) -> None:
+    """It always fills the fields that ``gives`` names."""
+    known = {field.name for field in fields(FusionResult)}
+    odd = sorted(set(fusion.gives) - known)
+    expect(not odd, f"gives {odd}, of {sorted(known)}")
+    for features, specs in _worlds(fusion):
+        front, _, model = _model(fusion, features, specs)
+        result = _run(front, model.train(), *tokens(features, ROWS))
+        empty = [field for field in sorted(fusion.gives) if not _filled(getattr(result, field))]
+        expect(not empty, f"it gives {', '.join(empty)}, which stayed empty")
+
+
+def _filled(value: Any) -> bool:
+    return value is not None and not (isinstance(value, Mapping) and not value)
 
 
 def _shapes(
@@ -209,6 +225,7 @@ def packed_numbers_are_buffers(fusion: Fusion) -> None:
 
 CHECKS = (
     promised_shape,
+    promised_fields,
     batch_independence,
     finite_gradient,
     determinism,
@@ -282,11 +299,8 @@ def _loss(model: nn.Module, result: FusionResult, given: Batch) -> Tensor:
     """What the host minimises, with squares as the task's loss."""
     import torch
 
-    def task_loss(outputs: Mapping[str, Tensor]) -> Tensor:
-        return torch.stack([(outputs[n] - 1).square().mean(-1) for n in sorted(outputs)]).sum(0)
-
     own = getattr(model, "objective", None)
-    value = own(result, given, task_loss) if own else task_loss(result.outputs).mean()
+    value = own(result, given, squares) if own else squares(result.outputs).mean()
     expect(value.ndim == 0, f"the objective has shape {tuple(value.shape)}, not a scalar")
     return torch.stack([value, *result.losses.values()]).sum()
 

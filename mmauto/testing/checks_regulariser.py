@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mmauto.contracts import Regulariser
 from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
-from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
+from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot, squares
 from mmauto.testing.fakes import (
     FEATURES,
     LIMIT,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ROWS, WIDTH = 32, 16
-METHODS = ("before", "loss", "after_backward")
+METHODS = ("before", "loss", "after_backward", "epoch")
 
 
 class Scene(NamedTuple):
@@ -113,6 +113,18 @@ def determinism(regulariser: Regulariser) -> None:
     expect(not difference(*seen), f"two builds from one seed: {difference(*seen)}")
 
 
+def epochs_heard(regulariser: Regulariser) -> None:
+    """``epoch`` takes any losses, and the next step's loss is a finite scalar."""
+    scene = _scene(regulariser)
+    if not hasattr(scene.module, "epoch"):
+        return
+    for level in (1.0, 0.5, 0.5, 0.0):
+        train = dict.fromkeys(["joint", *FEATURES], level)
+        scene.module.epoch(train, {name: 2 * value for name, value in train.items()})
+    value, _, _ = _step(scene)
+    expect(value.ndim == 0 and bool(value.isfinite()), f"the loss is {value}")
+
+
 def inputs_not_mutated(regulariser: Regulariser) -> None:
     """Parameters, tokens and batch are the same after a step as before."""
     params = dict(default_params(regulariser))
@@ -149,12 +161,29 @@ CHECKS = (
     never_drops_everything,
     finite_gradient,
     gradients_stay_finite,
+    epochs_heard,
     determinism,
     inputs_not_mutated,
     absent_cannot_leak,
     corners_build,
     packed_numbers_are_buffers,
 )
+
+
+class Again:
+    """`mmauto.values.Forward` with squares as the task's loss."""
+
+    def __init__(self, fusion: nn.Module):
+        self.fusion = fusion
+
+    def __call__(self, tokens: Mapping[str, Tokens], given: Batch) -> FusionResult:
+        """The fusion's result."""
+        result: FusionResult = self.fusion(dict(tokens), dict(given.present))
+        return result
+
+    def task_loss(self, outputs: Mapping[str, Tensor], given: Batch) -> Tensor:
+        """{target: (B, width)} -> (B,)."""
+        return squares(outputs)
 
 
 def _scene(regulariser: Regulariser, params: Params | None = None, loud: float = 0.0) -> Scene:
@@ -183,7 +212,7 @@ def _step(scene: Scene) -> tuple[Tensor, FusionResult, Batch]:
     result: FusionResult = scene.fusion(dict(after), dict(given.present))
     value = probe(result.outputs)
     if hasattr(scene.module, "loss"):
-        value = value + scene.module.loss(result, given, after)
+        value = value + scene.module.loss(result, given, after, Again(scene.fusion))
     return value, result, given
 
 

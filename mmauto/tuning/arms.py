@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mmauto.config import StudyConfig, dimension
-from mmauto.contracts import Encoder
+from mmauto.contracts import Encoder, Fusion, Regulariser
 from mmauto.engine.jobs import Candidate
 from mmauto.engine.train_space import ADAPTER_LIMITS, ADAPTER_SPACE, TRAIN_LIMITS, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
 from mmauto.values import TaskView
-from mmauto.views import ArmView
+from mmauto.views import ArmView, Finding
 
 SINGLE = "concat_mlp"
 """The fusion that stands for "one modality alone": the same head, one modality."""
 
 ONLY = "_only"
+
+ALL = "all"
+"""In place of names: every fusion that is installed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def make_arms(registry: Registry, task: TaskView, config: StudyConfig) -> list[A
     _check_names(registry, task, config)
     encoders = {key: choose_encoders(registry, key, task, config) for key in task.modalities}
     arms = []
-    for name in config.fusions or tuple(registry.all("fusion")):
+    for name in _fusions(registry, config):
         fusion = registry.fusion(name)
         if fusion.missing() is None and len(task.modalities) > 1:
             view = ArmView(name, "fusion", name, fusion.stage, fusion.summary)
@@ -87,6 +90,46 @@ def make_arms(registry: Registry, task: TaskView, config: StudyConfig) -> list[A
     return kept
 
 
+def _fusions(registry: Registry, config: StudyConfig) -> tuple[str, ...]:
+    """Those named; ``all``: every one that is installed; none named: the default ones."""
+    if config.fusions and config.fusions != (ALL,):
+        return config.fusions
+    found = {name: registry.fusion(name) for name in registry.all("fusion")}
+    return tuple(name for name, fusion in found.items() if fusion.default or config.fusions)
+
+
+def fitting(fusion: Fusion, registry: Registry, names: Sequence[str]) -> tuple[str, ...]:
+    """The regularisers among ``names`` whose needs the fusion's result fills; ``none`` always."""
+    kept = tuple(n for n in names if n == "none" or not _lacks(fusion, registry.regulariser(n)))
+    return kept or ("none",)
+
+
+def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> list[Finding]:
+    """A sentence a regulariser that some arms are searched without."""
+    found = []
+    for name in [name for name in config.regularisers if name != "none"]:
+        needs = registry.regulariser(name)
+        without = [
+            arm.name
+            for arm in arms
+            if arm.view.kind != "control" and _lacks(registry.fusion(arm.view.component), needs)
+        ]
+        if without:
+            found.append(
+                Finding(
+                    "regularisers",
+                    f"the regulariser {name!r} needs {', '.join(sorted(needs.needs))} of a fusion, "
+                    f"which {', '.join(without)} do not give",
+                    "these arms are searched without it",
+                )
+            )
+    return found
+
+
+def _lacks(fusion: Fusion, regulariser: Regulariser) -> bool:
+    return not regulariser.needs <= fusion.gives
+
+
 def _arm(
     view: ArmView,
     modalities: tuple[str, ...],
@@ -106,9 +149,10 @@ def _arm(
     space |= own
     if view.kind != "control":
         space |= scoped("adapter", ADAPTER_SPACE) | scoped("train", TRAIN_SPACE)
-        if config.regularisers != ("none",):
-            space["regulariser"] = Choice(config.regularisers)
-        for name in config.regularisers:
+        usable = fitting(registry.fusion(view.component), registry, config.regularisers)
+        if usable != ("none",):
+            space["regulariser"] = Choice(usable)
+        for name in usable:
             if name != "none":
                 space |= scoped(f"regulariser/{name}", registry.regulariser(name).space(task))
     for name in [name for name in config.space if name in space]:
@@ -163,7 +207,7 @@ def _check_names(registry: Registry, task: TaskView, config: StudyConfig) -> Non
                 f"an encoder must read a modality of the task, {name!r} reads {modality}, the task "
                 f"has {', '.join(task.modalities.values())}; drop it from --encoders"
             )
-    for name in config.fusions:
+    for name in config.fusions if config.fusions != (ALL,) else ():
         reason = registry.fusion(name, "--fusions").missing()
         if reason is not None:
             raise ConfigError(f"fusion {name!r} was asked for but cannot run here: {reason}")

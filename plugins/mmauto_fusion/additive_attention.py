@@ -32,6 +32,7 @@ class AdditiveAttention(Fusion):
 
     name = "additive_attention"
     stage = "attention"
+    gives = frozenset({"fused"})
     summary = "additive attention over the tokens of all modalities, weighted sum through an MLP"
     reference = "Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning ..., ICLR"
 

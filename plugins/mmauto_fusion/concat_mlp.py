@@ -29,6 +29,7 @@ class ConcatMlp(Fusion):
 
     name = "concat_mlp"
     stage = "early"
+    gives = frozenset({"fused"})
     summary = "mean token of each modality, concatenated, through an MLP"
     reference = "Ngiam et al. 2011, Multimodal Deep Learning, ICML"
 

@@ -33,6 +33,7 @@ class CrossAttention(Fusion):
 
     name = "cross_attention"
     stage = "attention"
+    gives = frozenset({"fused"})
     summary = "each modality's tokens attend to the others', pooled results concatenated"
     reference = "Lu et al. 2019, ViLBERT, NeurIPS; Tsai et al. 2019, MulT, ACL"
 

@@ -33,6 +33,7 @@ class JointAuxiliary(Fusion):
 
     name = "joint_auxiliary"
     stage = "multitask"
+    gives = frozenset({"fused", "per_modality"})
     summary = "a joint classifier trained together with a weighted classifier for each modality"
     reference = "Du et al. 2023, On Uni-Modal Feature Learning in Supervised Multi-Modal ..., ICML"
 

@@ -30,6 +30,7 @@ class LogitMean(Fusion):
 
     name = "logit_mean"
     stage = "late"
+    gives = frozenset({"per_modality"})
     summary = "an MLP and heads for each modality, logits averaged over those present"
     reference = "Kittler et al. 1998, On Combining Classifiers, IEEE TPAMI"
 

@@ -32,6 +32,7 @@ class LogitProduct(Fusion):
 
     name = "logit_product"
     stage = "late"
+    gives = frozenset({"per_modality"})
     summary = "an MLP and heads for each modality, probabilities multiplied (product of experts)"
     reference = "Kittler et al. 1998, IEEE TPAMI; Hinton 2002, Products of Experts, Neural Comput."
 

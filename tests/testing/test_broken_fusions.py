@@ -63,6 +63,10 @@ class OddWeights(Good):
         return FusionResult(net.heads(fused), weights=parts)
 
 
+class PromisesVotes(Good):
+    gives = frozenset({"per_modality"})
+
+
 class VectorLoss(Good):
     def run(self, net, tokens, present, fused, parts):
         return FusionResult(net.heads(fused), losses={"norm": fused.norm(dim=-1)})
@@ -154,6 +158,7 @@ BROKEN = [
     (OddWeights, "promised_shape", "weights"),
     (VectorLoss, "promised_shape", "not a scalar"),
     (RefusesAll, "promised_shape", "it refuses all: ['it is never the right time']"),
+    (PromisesVotes, "promised_fields", "gives per_modality, which stayed empty"),
     (CentresTheBatch, "batch_independence", "row 0 alone"),
     (HasAnIdleLayer, "finite_gradient", "'idle.weight' takes no part"),
     (IgnoresText, "finite_gradient", "no gradient reaches the tokens of 'text'"),

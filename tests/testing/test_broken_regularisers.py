@@ -39,7 +39,7 @@ class Good(Regulariser):
             def before(self, tokens, batch):
                 return owner.before(self, tokens, batch)
 
-            def loss(self, result, batch, tokens):
+            def loss(self, result, batch, tokens, forward):
                 value = self.weight * sum(
                     (t.mean()[:, 0] - self.centre).square().mean() for t in tokens.values()
                 )
@@ -47,6 +47,9 @@ class Good(Regulariser):
 
             def after_backward(self, result, batch, groups):
                 owner.after(groups)
+
+            def epoch(self, train, held):
+                owner.epoch(self, train, held)
 
         return Net()
 
@@ -61,6 +64,9 @@ class Good(Regulariser):
 
     def after(self, groups):
         """What a broken regulariser does to gradients."""
+
+    def epoch(self, net, train, held):
+        """What a broken regulariser makes of an epoch's losses."""
 
 
 class NeedsTheUnknown(Good):
@@ -119,6 +125,11 @@ class SpoilsGradients(Good):
             parameter.grad.fill_(float("nan"))
 
 
+class DividesByALoss(Good):
+    def epoch(self, net, train, held):
+        net.weight = net.weight * held["joint"] / max(1e-300, train["joint"] ** 99)
+
+
 class DrawsAtRandom(Good):
     def loss(self, net, value, result):
         return value * random.random()
@@ -169,6 +180,7 @@ BROKEN = [
     (RevivesTheAbsent, "never_drops_everything", "became present"),
     (HasAnIdleLayer, "finite_gradient", "'idle.weight' takes no part"),
     (VectorLoss, "finite_gradient", "the loss is"),
+    (DividesByALoss, "epochs_heard", "the loss is"),
     (SpoilsGradients, "gradients_stay_finite", "is not finite"),
     (DrawsAtRandom, "determinism", "two builds from one seed"),
     (WritesInPlace, "inputs_not_mutated", "image: values differ"),

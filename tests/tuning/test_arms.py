@@ -32,15 +32,22 @@ def config(**changes: Any) -> StudyConfig:
     return from_mapping({"task": "medical", **changes})
 
 
-def test_every_fusion_each_modality_and_every_control_is_an_arm(registry: Registry) -> None:
+def test_default_fusions_each_modality_and_every_control_are_arms(registry: Registry) -> None:
     arms = {arm.name: arm for arm in make_arms(registry, TASK, config())}
-    assert {n for n, a in arms.items() if a.view.kind == "fusion"} == set(registry.all("fusion"))
+    assert {n for n, a in arms.items() if a.view.kind == "fusion"} == {
+        n for n in registry.all("fusion") if registry.fusion(n).default
+    }
     singles = {n: a.modalities for n, a in arms.items() if a.view.kind == "single"}
     assert singles == {
         "image_only": ("image",), "text_only": ("text",), "tabular_only": ("tabular",)
     }  # fmt: skip
     assert {n for n, a in arms.items() if a.view.kind == "control"} == set(registry.all("control"))
     assert arms["majority"].once
+
+
+def test_all_fusions_may_be_asked_for(registry: Registry) -> None:
+    arms = make_arms(registry, TASK, config(fusions="all"))
+    assert {a.name for a in arms if a.view.kind == "fusion"} == set(registry.all("fusion"))
 
 
 def test_default_encoders_are_those_whose_tokens_are_cached(registry: Registry) -> None:

@@ -1,0 +1,45 @@
+"""Losses by modality on rows trained on and on rows held out, for regularisers that ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from mmauto.engine.batches import Data
+from mmauto.engine.features import precision
+from mmauto.engine.losses import TaskLoss
+from mmauto.engine.model import MultimodalModel
+
+SHARE = 0.1
+MOST = 1024
+"""So many rows tell a mean loss well enough."""
+
+JOINT = "joint"
+
+
+def hold_out(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """``(N,)`` train rows -> those to train on, and a tenth (one at least) to hold out."""
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed + 3))
+    cut = max(1, round(SHARE * len(rows)))
+    return rows[order[cut:].to(rows.device)], rows[order[:cut].to(rows.device)]
+
+
+def side_losses(
+    model: MultimodalModel, data: Data, loss: TaskLoss, rows: Tensor
+) -> dict[str, float]:
+    """The mean task loss of ``"joint"`` and of each modality that has outputs of its own."""
+    model.eval()
+    totals: dict[str, Tensor] = {}
+    rows = rows[:MOST]
+    with torch.inference_mode(), precision(rows.device):
+        for index in torch.split(rows, 256):
+            arrays, present = data.gather(index)
+            batch, result = data.batch(index, present, 1.0), model(arrays, present)
+            parts: dict[str, Mapping[str, Tensor]] = {JOINT: result.outputs}
+            parts |= result.per_modality or {}
+            for name, outputs in parts.items():
+                total = loss(outputs, batch).sum()
+                totals[name] = totals[name] + total if name in totals else total
+    return {name: float(total) / len(rows) for name, total in totals.items()}

@@ -1,0 +1,205 @@
+"""Terms that make one modality's features predict the other's: correlation, VICReg, angles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mmauto.plugin import (
+    Batch,
+    Choice,
+    FeatureSpec,
+    Forward,
+    FusionResult,
+    Params,
+    Regulariser,
+    Space,
+    TargetSpec,
+    TaskView,
+    Tokens,
+)
+from mmauto_training.strength import (
+    Pair,
+    mean_over,
+    pairs,
+    projections,
+    same_width,
+    strength,
+    strength_space,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Cca(Regulariser):
+    """Deep canonical correlation: the share of correlation that two projections still lack.
+
+    ``1 - ||S11^-1/2 S12 S22^-1/2||^2 / k`` on ``k``-dimensional linear projections, with a ridge on
+    the covariances. Whitening is by Cholesky factors: it differs from the symmetric one by a
+    rotation, which changes no singular value.
+    """
+
+    name = "cca"
+    summary = "maximises the canonical correlations of the modalities (Deep CCA)"
+    reference = "Andrew et al. 2013, Deep Canonical Correlation Analysis, ICML"
+
+    def space(self, task: TaskView) -> Space:
+        """Weight, warm-up and the number of correlations."""
+        return {**strength_space(0.01, 3.0, 0.2), "dim": Choice((2, 4, 8), 4)}
+
+    def build(
+        self,
+        features: Mapping[str, FeatureSpec],
+        targets: Mapping[str, TargetSpec],
+        params: Params,
+    ) -> nn.Module:
+        """A module with ``loss``."""
+        from torch import nn
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.project = projections(features, int(params["dim"]))
+                self.strength = strength(params)
+
+            def loss(
+                self,
+                result: FusionResult,
+                batch: Batch,
+                tokens: Mapping[str, Tokens],
+                forward: Forward,
+            ) -> Tensor:
+                vectors = self.project(tokens)
+                terms = [1 - correlation(pair) for pair in pairs(vectors, batch)]
+                value: Tensor = self.strength(batch.progress, terms)
+                return value
+
+        return Model()
+
+
+class VicReg(Regulariser):
+    """Invariance, variance and covariance on expanded features, in the paper's proportions 25:25:1.
+
+    Paired features come close, each dimension keeps a deviation of 1, dimensions stay uncorrelated.
+    """
+
+    name = "vicreg"
+    summary = "paired features agree, keep their variance and stay uncorrelated (VICReg)"
+    reference = "Bardes et al. 2022, VICReg, ICLR"
+
+    def space(self, task: TaskView) -> Space:
+        """Weight and warm-up."""
+        return strength_space(0.001, 0.3, 0.02)
+
+    def build(
+        self,
+        features: Mapping[str, FeatureSpec],
+        targets: Mapping[str, TargetSpec],
+        params: Params,
+    ) -> nn.Module:
+        """A module with ``loss``."""
+        from torch import nn
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.project, self.strength = projections(features), strength(params)
+
+            def loss(
+                self,
+                result: FusionResult,
+                batch: Batch,
+                tokens: Mapping[str, Tokens],
+                forward: Forward,
+            ) -> Tensor:
+                terms = []
+                for pair in pairs(self.project(tokens), batch):
+                    apart = (pair.one - pair.two).square().mean(-1)
+                    spread = variance_term(pair.one, pair.both) + variance_term(pair.two, pair.both)
+                    terms.append(25 * mean_over(apart, pair.both) + spread)
+                value: Tensor = self.strength(batch.progress, terms)
+                return value
+
+        return Model()
+
+
+class Collinearity(Regulariser):
+    """One minus the squared cosine of a row's two features: zero where one is a multiple of the
+    other, in either direction.
+    """
+
+    name = "collinearity"
+    summary = "penalises the angle between a row's features of two modalities"
+    reference = "after linear alignment, Mikolov et al. 2013, arXiv 1309.4168"
+
+    def space(self, task: TaskView) -> Space:
+        """Weight and warm-up."""
+        return strength_space(0.001, 1.0, 0.05)
+
+    def build(
+        self,
+        features: Mapping[str, FeatureSpec],
+        targets: Mapping[str, TargetSpec],
+        params: Params,
+    ) -> nn.Module:
+        """A module with ``loss``."""
+        from torch import nn
+        from torch.nn import functional as F
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.vectors, self.strength = same_width(features), strength(params)
+
+            def loss(
+                self,
+                result: FusionResult,
+                batch: Batch,
+                tokens: Mapping[str, Tokens],
+                forward: Forward,
+            ) -> Tensor:
+                terms = [
+                    mean_over(1 - F.cosine_similarity(one, two, dim=-1) ** 2, both)
+                    for one, two, both, _ in pairs(self.vectors(tokens), batch)
+                ]
+                value: Tensor = self.strength(batch.progress, terms)
+                return value
+
+        return Model()
+
+
+RIDGE = 1e-2
+
+
+def correlation(pair: Pair) -> Tensor:
+    """The mean squared canonical correlation of two ``(B, k)`` samples, 0 to 1."""
+    import torch
+
+    rows = pair.both.sum().clamp(min=1.0)
+    weight = pair.both.unsqueeze(-1)
+    one, two = (
+        (x - (x * weight).sum(0) / rows) * weight for x in (pair.one.float(), pair.two.float())
+    )
+    size = one.shape[-1]
+    eye = torch.eye(size, device=one.device)
+    # scaled to unit variance, so that the ridge means the same at any scale
+    one, two = (x / (x.square().sum() / (rows * size) + 1e-6).sqrt() for x in (one, two))
+    lower1, lower2 = (torch.linalg.cholesky(x.T @ x / rows + RIDGE * eye) for x in (one, two))
+    left = torch.linalg.solve_triangular(lower1, one.T @ two / rows, upper=False)
+    whitened = torch.linalg.solve_triangular(lower2, left.T, upper=False)
+    share: Tensor = whitened.square().sum() / size
+    return share
+
+
+def variance_term(values: Tensor, here: Tensor) -> Tensor:
+    """``(B, D), (B,) ->`` 25 x the mean shortfall of deviations below 1, plus the covariances."""
+    import torch
+
+    rows, weight = here.sum().clamp(min=1.0), here.unsqueeze(-1)
+    centred = (values - (values * weight).sum(0) / rows) * weight
+    covariance = centred.T @ centred / (rows - 1).clamp(min=1.0)
+    deviation = (covariance.diagonal() + 1e-4).sqrt()
+    eye = torch.eye(len(covariance), device=values.device)
+    crossed = (covariance * (1 - eye)).square().sum() / len(covariance)
+    return 25 * torch.relu(1 - deviation).mean() + crossed
