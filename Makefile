@@ -35,5 +35,5 @@ $(VENV)/.installed: $(CONSTRAINTS) pyproject.toml
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,excel,datasets,onnx,dev]"
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[pretrained,parquet,excel,datasets,onnx,peft,dev]"
 	touch $@

@@ -140,7 +140,12 @@ class Fusion(Component):
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
     ) -> nn.Module:
         """A module with ``forward(tokens: dict[str, Tokens], present: dict[str, Bool (B,)])
-        -> FusionResult``."""
+        -> FusionResult``.
+
+        It may have ``objective(result, batch, task_loss) -> scalar``, which replaces the task's
+        mean loss (``task_loss`` maps outputs to ``(B,)``), and ``groups()``, the parameters that
+        serve one modality alone, by modality.
+        """
 
 
 class Regulariser(Component):
@@ -152,7 +157,7 @@ class Regulariser(Component):
     * ``loss(result, batch, tokens, forward) -> scalar``: a term; ``forward`` (see `Forward`) runs
       the fusion again and gives the task's loss of any outputs;
     * ``after_backward(result, batch, groups)``: changes gradients; ``groups`` are the parameters
-      of encoders and adapters by modality;
+      of encoders, adapters and of the fusion that serve one modality alone;
     * ``epoch(train, held)``: after each epoch, the mean task loss of ``"joint"`` and of each
       modality's own outputs, on rows trained on and on rows held out: with it the host holds out a
       tenth of the train rows.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmauto.cli.plugins_check import check
+from mmauto.cli.plugins_new import new
+from mmauto.cli.plugins_show import show
 from mmauto.registry import Registry, load_registry
 
 if TYPE_CHECKING:
@@ -18,11 +21,26 @@ OWN = "mmauto"
 """The distribution that needs no naming: its components come with the program."""
 
 
-@click.command("plugins")
-@click.option("--kind", help="Only one kind, e.g. fusion.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(kind: str | None, as_json: bool) -> None:
-    """List encoders, fusions and other components, and plugins that failed to load."""
+@click.group("plugins", invoke_without_command=True)
+@click.option("--kind", help="List only one kind, e.g. fusion.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.pass_context
+def command(context: click.Context, kind: str | None, as_json: bool) -> None:
+    """List encoders, fusions and other components, and plugins that failed to load.
+
+    Its commands show one component, check it, or start a package with one of your own.
+    """
+    if context.invoked_subcommand is None:
+        _list(kind, as_json)
+    elif kind is not None or as_json:
+        context.fail(f"--kind and --json before {context.invoked_subcommand!r} belong behind it")
+
+
+for subcommand in (show, check, new):
+    command.add_command(subcommand)
+
+
+def _list(kind: str | None, as_json: bool) -> None:
     from mmauto.errors import ConfigError, unknown
     from mmauto.registry import KINDS
 

@@ -74,8 +74,13 @@ class MultimodalModel(nn.Module):
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by modality, for regularisers that modulate gradients."""
+        own: Mapping[str, list[nn.Parameter]] = getattr(self.fusion, "groups", dict)()
         return {
-            key: [*self.encoders[place].parameters(), *self.adapters[place].parameters()]
+            key: [
+                *self.encoders[place].parameters(),
+                *self.adapters[place].parameters(),
+                *own.get(key, ()),
+            ]
             for place, key in enumerate(self.keys)
         }
 

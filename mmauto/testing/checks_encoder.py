@@ -47,7 +47,7 @@ def promised_shape(encoder: Encoder) -> None:
     """Tokens are ``(B, tokens, dim)`` as ``features`` says, at B = 1, 2 and 5, one real a row."""
     samples, state, params = _fitted(encoder)
     module = _module(encoder, state, params)
-    arrays = _arrays(encoder, samples, state, params)
+    arrays = _inputs(encoder, samples, state, params)
     for rows in (1, 2, 5):
         _shapes(encoder, _run(module, _rows(arrays, rows)), state, params, rows)
 
@@ -69,7 +69,7 @@ def _shapes(encoder: Encoder, found: Tokens, state: State, params: Params, rows:
 def missing_stays_finite(encoder: Encoder) -> None:
     """Tokens are finite for missing and for empty samples too."""
     samples, state, params = _fitted(encoder)
-    arrays = _arrays(encoder, samples, state, params)
+    arrays = _inputs(encoder, samples, state, params)
     for training in (False, True):
         seen = finite(_run(_module(encoder, state, params).train(training), arrays))
         expect(not seen, f"{'training' if training else 'eval'}: {seen}")
@@ -78,7 +78,7 @@ def missing_stays_finite(encoder: Encoder) -> None:
 def batch_independence(encoder: Encoder) -> None:
     """In eval mode a sample's tokens do not depend on the batch it came in."""
     samples, state, params = _fitted(encoder)
-    module, arrays = _module(encoder, state, params), _arrays(encoder, samples, state, params)
+    module, arrays = _module(encoder, state, params), _inputs(encoder, samples, state, params)
     together = _real(_run(module, arrays))
     for row in range(3):
         alone = _real(_run(module, {k: v[row : row + 1] for k, v in arrays.items()}))
@@ -94,7 +94,7 @@ def finite_gradient(encoder: Encoder) -> None:
     if encoder.frozen(params):
         expect(not trained, f"frozen, yet {len(trained)} parameters train, e.g. {trained[:1]}")
         return
-    out = module(**_arrays(encoder, samples, state, params))
+    out = module(**_inputs(encoder, samples, state, params))
     value = probe(out.values * out.mask.unsqueeze(-1)) + sum(out.losses.values())
     if trained:
         value.backward()
@@ -106,7 +106,7 @@ def determinism(encoder: Encoder) -> None:
     seen = []
     for _ in range(2):
         samples, state, params = _fitted(encoder)
-        arrays = _arrays(encoder, samples, state, params)
+        arrays = _inputs(encoder, samples, state, params)
         module = _module(encoder, state, params)
         seen.append(snapshot([state, arrays, module.state_dict(), _run(module, arrays).values]))
     expect(not difference(*seen), f"done twice: {difference(*seen)}")
@@ -118,7 +118,7 @@ def inputs_not_mutated(encoder: Encoder) -> None:
     before, digest = dict(params), samples.digest()
     state = encoder.fit(samples, params)
     kept = snapshot(state)
-    arrays = _arrays(encoder, samples, state, params)
+    arrays = _inputs(encoder, samples, state, params)
     given = snapshot(arrays)
     module = _module(encoder, state, params)
     for training in (False, True):
@@ -151,7 +151,7 @@ def state_survives_storage(encoder: Encoder) -> None:
     """The state is JSON values and arrays under text keys, and works the same once stored."""
     samples, state, params = _fitted(encoder)
     back = _stored(state, "state")
-    one, two = (_arrays(encoder, samples, part, params) for part in (state, back))
+    one, two = (_inputs(encoder, samples, part, params) for part in (state, back))
     expect(not difference(one, two), f"prepared from the stored state: {difference(one, two)}")
     outs = [_run(_module(encoder, part, params), one).values for part in (state, back)]
     expect(not difference(*outs), f"built from the stored state: {difference(*outs)}")
@@ -165,7 +165,7 @@ def augment_keeps_shapes(encoder: Encoder) -> None:
     module: Any = _module(encoder, state, params)
     if not hasattr(module, "augment"):
         return
-    arrays = _arrays(encoder, samples, state, params)
+    arrays = _inputs(encoder, samples, state, params)
     before = snapshot(arrays)
     twice = [dict(module.augment(arrays, torch.Generator().manual_seed(1))) for _ in range(2)]
     expect(not difference(*twice), f"with one generator seed: {difference(*twice)}")
@@ -179,7 +179,7 @@ def corners_build(encoder: Encoder) -> None:
     samples = column(encoder, encoder.modality, 3)
     for params in corners(encoder.space(task_view()), LIMIT):
         state = encoder.fit(samples, params)
-        arrays = _arrays(encoder, samples, state, params)
+        arrays = _inputs(encoder, samples, state, params)
         found = _run(_module(encoder, state, params), arrays)
         _shapes(encoder, found, state, params, 3)
         expect(not finite(found), f"at {params}: {finite(found)}")
@@ -218,6 +218,23 @@ def _arrays(encoder: Encoder, samples: Column, state: State, params: Params) -> 
 
     found = encoder.prepare(samples, state, params)
     return {name: torch.as_tensor(np.asarray(array)) for name, array in found.items()}
+
+
+def _inputs(encoder: Encoder, samples: Column, state: State, params: Params) -> dict[str, Tensor]:
+    """What the module of ``build`` reads: prepared arrays, through the stem where there is one."""
+    import torch
+
+    from mmauto.engine.compat import mend_torchvision
+
+    mend_torchvision()
+    arrays = _arrays(encoder, samples, state, params)
+    stem = None if encoder.frozen(params) else encoder.stem(state, params)
+    if stem is None:
+        return arrays
+    trained = [name for name, p in stem.named_parameters() if p.requires_grad]
+    expect(not trained, f"a stem is frozen, {len(trained)} of its parameters train")
+    with torch.no_grad():
+        return dict(stem.eval()(**arrays))
 
 
 def _module(encoder: Encoder, state: State, params: Params) -> nn.Module:

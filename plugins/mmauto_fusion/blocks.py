@@ -5,6 +5,7 @@ One space for all keeps the comparison fair: no strategy may search wider layers
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import Choice, Float, Int, Params, Space
@@ -31,6 +32,14 @@ def mlp(dim: int, params: Params) -> nn.Sequential:
             nn.Dropout(float(params["dropout"])),
         ]
     return nn.Sequential(*layers)
+
+
+def owned(keys: Sequence[str], *parts: nn.ModuleList) -> dict[str, list[nn.Parameter]]:
+    """Parameters that serve one modality alone, where each list holds a module a modality."""
+    return {
+        key: [parameter for part in parts for parameter in part[place].parameters()]
+        for place, key in enumerate(keys)
+    }
 
 
 def shares(present: dict[str, Tensor], like: Tensor) -> dict[str, Tensor]:

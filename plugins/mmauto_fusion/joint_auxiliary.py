@@ -17,7 +17,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,6 +59,9 @@ class JointAuxiliary(Fusion):
                 self.heads = heads(width)
                 self.weight: Tensor
                 self.register_buffer("weight", torch.tensor(float(params["weight"])))
+
+            def groups(self) -> dict[str, list[nn.Parameter]]:
+                return owned(keys, self.trunks, self.own_heads)
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]

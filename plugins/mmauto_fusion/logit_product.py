@@ -16,7 +16,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp, shares
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned, shares
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,6 +58,9 @@ class LogitProduct(Fusion):
                     for key in keys
                 )
                 self.log_precision = nn.ParameterList(torch.zeros(len(keys)) for _ in numbers)
+
+            def groups(self) -> dict[str, list[nn.Parameter]]:
+                return owned(keys, self.experts)
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]

@@ -15,7 +15,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp, shares
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned, shares
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +54,9 @@ class LogitSum(Fusion):
                     nn.Sequential(mlp(features[key].dim, params), heads(int(params["width"])))
                     for key in keys
                 )
+
+            def groups(self) -> dict[str, list[nn.Parameter]]:
+                return owned(keys, self.experts)
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]

@@ -16,7 +16,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,6 +59,9 @@ class LogitWeighted(Fusion):
                 self.scores = nn.Parameter(torch.zeros(len(keys)))
                 sampled = params["per"] == "sample"
                 self.gates = nn.ModuleList(nn.Linear(width, 1) for _ in keys) if sampled else None
+
+            def groups(self) -> dict[str, list[nn.Parameter]]:
+                return owned(keys, self.trunks, self.own_heads)
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]

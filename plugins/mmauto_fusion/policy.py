@@ -42,7 +42,7 @@ class Policy(Fusion):
 
     def space(self, task: TaskView) -> Space:
         """The MLPs' width, depth and dropout, and the cost of using a modality."""
-        return {**MLP_SPACE, "cost": Float(0.001, 0.3, 0.02, log=True, packs=True)}
+        return {**MLP_SPACE, "cost": Float(0.001, 0.1, 0.02, log=True, packs=True)}
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params

@@ -19,7 +19,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Trusted(Fusion):
 
     def space(self, task: TaskView) -> Space:
         """Each modality's MLP's width, depth and dropout, and the weight of the KL term."""
-        return {**MLP_SPACE, "divergence": Float(0.01, 1.0, 0.1, log=True, packs=True)}
+        return {**MLP_SPACE, "divergence": Float(0.1, 3.0, 1.0, log=True, packs=True)}
 
     def refuses(
         self, features: Mapping[str, FeatureSpec], targets: Mapping[str, TargetSpec]
@@ -74,6 +74,9 @@ class Trusted(Fusion):
                 self.evidence = nn.ModuleList(nn.Linear(width, sum(classes.values())) for _ in keys)
                 self.divergence: Tensor
                 self.register_buffer("divergence", torch.tensor(float(params["divergence"])))
+
+            def groups(self) -> dict[str, list[nn.Parameter]]:
+                return owned(keys, self.trunks, self.evidence)
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]

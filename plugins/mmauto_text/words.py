@@ -26,8 +26,8 @@ def words(text: str) -> list[str]:
     return WORD.findall(text.lower())
 
 
-def fit_words(train: Column) -> State:
-    """The vocabulary and the length of the longest text, at most 128 words.
+def fit_words(train: Column, largest: int = LARGEST) -> State:
+    """The ``largest`` most frequent words, and the longest text's length, at most 128 words.
 
     A word seen once becomes the unknown word, so that this one gets trained too.
     """
@@ -36,7 +36,7 @@ def fit_words(train: Column) -> State:
     often = sorted((-count, word) for word, count in counts.items() if count > 1)
     length = max((len(text) for text in texts), default=0)
     return {
-        "vocabulary": [word for _, word in often[:LARGEST]],
+        "vocabulary": [word for _, word in often[:largest]],
         "length": min(max(length, 1), LONGEST),
     }
 

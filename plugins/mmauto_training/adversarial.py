@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 
 
 class Adversarial(Regulariser):
-    """Gradient reversal: a discriminator learns to name the modality, features learn to fool it.
+    """A discriminator scores the modality that a feature came from; features lower that score.
 
-    The discriminator always learns at full strength; what reaches the features is turned round and
-    scaled by the weight, which grows over the warm-up.
+    The discriminator always learns at full strength, on detached features; what reaches the
+    features is its lead of the true modality, times the weight. It is a critic with a penalised
+    slope, as in WDGRL: a classifier that is sure would leave the features no gradient to turn
+    round.
     """
 
     name = "adversarial"
-    summary = "a discriminator must not tell the modality from the feature (gradient reversal)"
-    reference = "Ganin et al. 2016, Domain-Adversarial Training (DANN), JMLR"
+    summary = "a discriminator must not be able to tell the modality from the feature"
+    reference = "Ganin et al. 2016, DANN, JMLR; Shen et al. 2018, WDGRL, AAAI"
 
     def space(self, task: TaskView) -> Space:
-        """Weight of the reversed gradient and its warm-up."""
+        """Weight of the term that reaches the features, and its warm-up."""
         return strength_space(0.01, 1.0, 0.1)
 
     def build(
@@ -45,7 +47,9 @@ class Adversarial(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
+        import torch
         from torch import nn
+        from torch.func import functional_call
 
         keys = sorted(features)
         widths = {spec.dim for spec in features.values()}
@@ -66,19 +70,31 @@ class Adversarial(Regulariser):
                 tokens: Mapping[str, Tokens],
                 forward: Forward,
             ) -> Tensor:
-                by = self.strength(batch.progress)
-                terms = []
+                frozen = {n: p.detach() for n, p in self.discriminator.named_parameters()}
+                learns, fools = [], []
                 for place, vector in enumerate(self.vectors(tokens).values()):
-                    # the same value, with the gradient times -by
-                    turned = vector.detach() * (1 + by) - by * vector
-                    guess = self.discriminator(turned).log_softmax(-1)
-                    here = batch.present[keys[place]].to(guess.dtype)
-                    terms.append(mean_over(-guess[:, place], here))
-                return total(terms, by)
+                    here = batch.present[keys[place]].to(vector.dtype)
+                    seen = vector.detach().requires_grad_()
+                    lead = margin(self.discriminator(seen), place)
+                    (slope,) = torch.autograd.grad(lead.sum(), seen, create_graph=True)
+                    learns.append(mean_over(0.5 * PENALTY * slope.square().sum(-1) - lead, here))
+                    told = margin(functional_call(self.discriminator, frozen, (vector,)), place)
+                    fools.append(mean_over(told, here))
+                value: Tensor = total(learns, learns[0]) + self.strength(batch.progress, fools)
+                return value
 
         return Model()
 
 
 HIDDEN = 64
+PENALTY = 10.0
+"""Of the squared slope: without it critic and features circle round each other."""
+
 COMMON = 64
 """The width to which unequal features are projected, see `same_width`."""
+
+
+def margin(scores: Tensor, place: int) -> Tensor:
+    """``(B, M)`` -> ``(B,)`` score of one modality less the mean of the others."""
+    own = scores[:, place]
+    return own - (scores.sum(-1) - own) / max(1, scores.shape[-1] - 1)

@@ -1,4 +1,4 @@
-"""The tabular encoder: statistics of train rows, missing cells, categories that are new."""
+"""The tabular perceptron: statistics of train rows, missing cells, categories that are new."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmauto_tabular.mlp import EXTREME, Mlp
+from mmauto_tabular.fields import EXTREME
+from mmauto_tabular.mlp import Mlp
 
 from mmauto.plugin import TabularValues
 
