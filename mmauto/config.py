@@ -34,6 +34,7 @@ class StudyConfig:
         data: a table, or a folder with ``data.csv``.
         image, text, tabular, target: column names; empty: the task's own, or guessed.
         group, split, id: column names; None: those of this name, or guessed; empty: off.
+        domain: column that says where a row comes from; each value gets a domain adapter.
         roles: column -> role, over what is guessed of a table.
         image_folder: where image paths start; None: the table's folder.
         max_bad: share of the images that may be unusable; they count as missing.
@@ -61,6 +62,7 @@ class StudyConfig:
     group: str | None = None
     split: str | None = None
     id: str | None = None
+    domain: str | None = None
     roles: Mapping[str, str] = field(default_factory=dict)
     image_folder: str | None = None
     max_bad: float = 0.05

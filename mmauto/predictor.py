@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmauto.data.columns import DOMAIN
 from mmauto.data.inputs import NewRows, Wanted, read_rows
 from mmauto.engine.bundle import Bundle, predict_parts
 from mmauto.errors import ConfigError, unknown
@@ -143,6 +144,8 @@ def wanted_by(bundles: Sequence[Bundle]) -> dict[str, Wanted]:
         for key, about in bundle.about["columns"].items():
             sources = tuple(about.get("source") or about["fields"] or (key,))
             found[key] = Wanted(about["modality"], sources, about["fields"])
+        if bundle.domains:
+            found[DOMAIN] = Wanted(DOMAIN, tuple(bundle.about["domain"]["source"]), {})
     return found
 
 

@@ -34,7 +34,7 @@ class RoleGuess:
     """What a column of the user's table is used as, and why.
 
     Attributes:
-        role: image, text, numeric, categorical, target, group, split, id or ignore.
+        role: image, text, numeric, categorical, target, group, split, id, domain or ignore.
         reason: what spoke for it; ``"named"`` where the user said so.
     """
 

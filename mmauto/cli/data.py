@@ -27,7 +27,7 @@ def command() -> None:
     type=Assignment(),
     multiple=True,
     metavar="COLUMN=ROLE",
-    help="Over the guess: image, text, numeric, categorical, group, split, id or ignore.",
+    help="Over the guess: image, text, numeric, categorical, group, split, id, domain or ignore.",
 )
 @click.option("--image-folder", help="Where image paths start; default: the table's folder.")
 @click.option("--max-bad", type=Share(), help="Share of unusable images let through (default 5%).")

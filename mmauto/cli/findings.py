@@ -12,7 +12,8 @@ from rich.text import Text
 from mmauto.views import Finding, RoleGuess
 
 OVERRIDE = (
-    "another role: --role COLUMN=ROLE (image, text, numeric, categorical, group, split, id, ignore)"
+    "another role: --role COLUMN=ROLE "
+    "(image, text, numeric, categorical, group, split, id, domain, ignore)"
 )
 
 

@@ -27,13 +27,14 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--group", help="Column whose groups stay on one side of a split, e.g. patient.")
 @click.option("--split", help="Column with train, valid, test.")
 @click.option("--id", help="Column with a unique name of each row.")
+@click.option("--domain", help="Column of where a row comes from: gets a domain adapter.")
 @click.option(
     "--role",
     "roles",
     type=Assignment(),
     multiple=True,
     metavar="COLUMN=ROLE",
-    help="Over the guess: image, text, numeric, categorical, group, split, id or ignore.",
+    help="Over the guess: image, text, numeric, categorical, group, split, id, domain or ignore.",
 )
 @click.option("--image-folder", help="Where image paths start; default: the table's folder.")
 @click.option("--max-bad", type=Share(), help="Share of unusable images let through (default 5%).")

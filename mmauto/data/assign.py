@@ -23,7 +23,7 @@ class Named:
 
     Attributes:
         inputs: image, text and tabular -> columns. Where any is named, no other column is an input.
-        marks: group, split and id -> a column; None: decide by name; empty: none.
+        marks: group, split, id and domain -> a column; None: decide by name; empty: none.
         roles: column -> role, over all guesses.
     """
 

@@ -75,7 +75,17 @@ class Texts(Samples):
 
     def take(self, rows: Rows) -> Texts:
         """The same column with only ``rows``, in that order."""
-        return Texts([self.values[row] for row in rows])
+        return type(self)([self.values[row] for row in rows])
+
+
+DOMAIN = "domain"
+"""The key of a data set's domains among its columns."""
+
+
+class Domains(Texts):
+    """Where each row comes from, e.g. a hospital: chooses a domain adapter, and is no input."""
+
+    modality = DOMAIN
 
 
 class TabularValues(Samples):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmauto.data.columns import DOMAIN
 from mmauto.errors import DataError
 from mmauto.values import Column, Kind
 from mmauto.views import Finding, RoleGuess
@@ -100,7 +101,7 @@ def without_empty_rows(data: Dataset) -> Dataset:
     Raises:
         DataError: a row has no input at all in the table itself.
     """
-    some = np.logical_or.reduce([column.present for column in data.columns.values()])
+    some = with_input(data.columns)
     if some.all():
         return data
     empty = np.flatnonzero(~some)
@@ -115,6 +116,12 @@ def without_empty_rows(data: Dataset) -> Dataset:
     text = f"{len(empty)} rows have nothing but a picture that cannot be used (row {named})"
     found = Finding("empty_rows", text, "left out", warning=True)
     return replace(data.take(np.flatnonzero(some)), findings=(*data.findings, found))
+
+
+def with_input(columns: Mapping[str, Column]) -> np.ndarray:
+    """``(N,)`` bool: rows in which some modality is there."""
+    inputs = [column.present for column in columns.values() if column.modality != DOMAIN]
+    return np.asarray(np.logical_or.reduce(inputs))
 
 
 def _some(names: Sequence[str]) -> str:

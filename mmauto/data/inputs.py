@@ -12,7 +12,8 @@ import pandas as pd
 
 from mmauto.data.assign import raw_cells
 from mmauto.data.cells import WHOLE, numbers, stripped, words
-from mmauto.data.columns import TabularValues, Texts
+from mmauto.data.columns import DOMAIN, Domains, TabularValues, Texts
+from mmauto.data.dataset import with_input
 from mmauto.data.formats import NAMES, RawTable, open_table
 from mmauto.data.formats_arrow import is_saved
 from mmauto.data.image_columns import ImageFiles
@@ -218,9 +219,10 @@ def _whole(label: str | None) -> str | None:
 
 def _texts(table: RawTable, part: Wanted) -> Texts:
     (name,) = part.sources
+    kind = Domains if part.modality == DOMAIN else Texts
     if name not in table.values:
-        return Texts([None] * len(table))
-    return Texts(words(table.cells(name), f"column {name!r} of {table.path}"))
+        return kind([None] * len(table))
+    return kind(words(table.cells(name), f"column {name!r} of {table.path}"))
 
 
 def _images(table: RawTable, part: Wanted, root: Path, max_bad: float, notes: list[str]) -> Column:
@@ -261,7 +263,7 @@ def _ids(table: RawTable, name: str) -> np.ndarray:
 
 
 def _refuse_empty(table: RawTable, columns: Mapping[str, Column], ids: np.ndarray) -> None:
-    some = np.logical_or.reduce([column.present for column in columns.values()])
+    some = with_input(columns)
     if some.all():
         return
     empty = ids[~some].tolist()

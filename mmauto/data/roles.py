@@ -20,7 +20,7 @@ import numpy as np
 from mmauto.data.cells import WHOLE, numbers
 from mmauto.views import RoleGuess
 
-ROLES = ("image", "text", "numeric", "categorical", "group", "split", "id", "ignore")
+ROLES = ("image", "text", "numeric", "categorical", "group", "split", "id", "domain", "ignore")
 IMAGE_FILE = re.compile(r"\.(png|jpe?g|bmp|gif|webp|tiff?|ppm|pgm)$", re.IGNORECASE)
 OTHER_FILE = re.compile(r"\.(wav|flac|mp3|ogg|mp4|avi|mov|pdf|npz?|dcm|json|txt|csv)$", re.I)
 DATE = re.compile(r"\d{4}-\d\d?-\d\d?([T ].*)?|\d\d?[./]\d\d?[./]\d{4}")
@@ -195,7 +195,7 @@ def _words(column: Cells) -> Verdict | None:
 RULES: Sequence[Callable[[Cells], Verdict | None]] = (
     _empty, _image, _other_files, _split, _constant, _group, _id, _date, _number, _words,
 )  # fmt: skip
-ONCE = ("split", "group", "id")
+ONCE = ("split", "group", "id", "domain")
 
 
 def guess_roles(

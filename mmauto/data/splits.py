@@ -69,6 +69,9 @@ def make_splits(
             f"a study needs at least {LEAST_ROWS} labelled rows, {dataset.name!r} has "
             f"{len(dataset)}; add rows"
         )
+    unlabelled = ~_with_label(dataset)
+    if unlabelled.any():
+        return _with_unlabelled(dataset, unlabelled, seed, shares)
     cut = _cut if dataset.split is None else _given
     side, notes = cut(dataset, seed, shares)
     train, valid, test = (np.flatnonzero(side == number) for number in range(len(SIDES)))
@@ -82,6 +85,33 @@ def make_splits(
                 f"{dataset.name!r} have none of {primary.name!r}; add labelled rows or groups"
             )
     return splits
+
+
+def _with_label(dataset: Dataset) -> np.ndarray:
+    found = np.logical_or.reduce([observed(target) for target in dataset.targets.values()])
+    return np.asarray(found)
+
+
+def _with_unlabelled(
+    dataset: Dataset, unlabelled: np.ndarray, seed: int, shares: tuple[float, float, float]
+) -> Splits:
+    """Labelled rows are split as if they were all; the others train, unless held out by name.
+
+    A row whose group stands in validation or test, or that the given split puts there, is in no
+    side.
+    """
+    rows = np.flatnonzero(~unlabelled)
+    splits = make_splits(dataset.take(rows), seed, shares)
+    kept = {name: rows[side] for name, side in splits.sides().items()}
+    names, held = _groups(dataset), np.concatenate([kept["valid"], kept["test"]])
+    out = {names[row] for row in held}
+    free = [
+        row
+        for row in np.flatnonzero(unlabelled)
+        if names[row] not in out and (dataset.split is None or dataset.split[row] == "train")
+    ]
+    train = np.sort(np.concatenate([kept["train"], np.array(free, dtype=int)]))
+    return Splits(train, kept["valid"], kept["test"], splits.notes)
 
 
 def fingerprint(dataset: Dataset, splits: Splits) -> str:

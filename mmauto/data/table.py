@@ -13,7 +13,7 @@ import pandas as pd
 
 from mmauto.data.assign import Named, assign, check_named, raw_cells
 from mmauto.data.cells import numbers, stripped, words
-from mmauto.data.columns import TabularValues, Texts
+from mmauto.data.columns import DOMAIN, Domains, TabularValues, Texts
 from mmauto.data.dataset import Dataset, TargetColumn, without_empty_rows
 from mmauto.data.formats import RawTable, open_table
 from mmauto.data.images import Pictures, image_column
@@ -51,12 +51,14 @@ def read_table(
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
+    domain: str | None = None,
     roles: Mapping[str, str] | None = None,
     name: str | None = None,
     metric: str = "",
     image_folder: str | Path | None = None,
     max_bad: float = MAX_BAD,
     separator: str = "",
+    unlabelled: bool = False,
 ) -> Dataset:
     """Read a table: CSV, Parquet, JSON lines, Excel, a folder of class folders, a data frame ...
 
@@ -78,6 +80,7 @@ def read_table(
         group: rows with the same value never stand on two sides of a split.
         split: says train, valid (val, validation, dev) or test.
         id: a unique name of each row; else rows are numbered from 1.
+        domain: where a row comes from, for a domain adapter; never guessed.
         roles: column -> role (`mmauto.data.roles.ROLES`), over the guesses.
         name: of the data set; else the file's, or the folder's for ``data.*``.
         metric: of the primary target; empty: the usual one of its kind.
@@ -85,6 +88,7 @@ def read_table(
         max_bad: share of an image column's pictures that may be missing files, broken or huge; they
             then count as missing.
         separator: between the labels of a multilabel target; default ``|``.
+        unlabelled: keep rows without any label, for training without labels.
 
     ``group``, ``split`` and ``id`` are the columns of these names where there are any and they are
     not named otherwise; an empty string turns that off. An ``id`` column that was not asked for and
@@ -97,12 +101,12 @@ def read_table(
     named = Named(
         _list(target) or find_target(table),
         {"image": _list(image), "text": _list(text), "tabular": _list(tabular)},
-        {"group": group, "split": split, "id": id},
+        {"group": group, "split": split, "id": id, DOMAIN: domain or ""},
         roles or {},
     )
     check_named(table, named)
     notes = list(table.notes)
-    targets, keep = _targets(table, named.target, metric, separator, notes)
+    targets, keep = _targets(table, named.target, metric, separator, notes, unlabelled)
     guesses, findings = assign(table, named, targets)
     chosen = _Chosen.of(guesses, named)
     root = Path(image_folder) if image_folder else table.folder
@@ -183,7 +187,12 @@ def _list(names: Names) -> list[str]:
 
 
 def _targets(
-    table: RawTable, names: Sequence[str], metric: str, separator: str, notes: list[str]
+    table: RawTable,
+    names: Sequence[str],
+    metric: str,
+    separator: str,
+    notes: list[str],
+    unlabelled: bool,
 ) -> tuple[dict[str, TargetColumn], np.ndarray]:
     """The targets over all rows, and ``(N,)`` bool: the rows with a label."""
     found = {}
@@ -199,9 +208,11 @@ def _targets(
             f"{', '.join(names)} of {table.path}; leave --separator out, or name the one in use"
         )
     keep = np.logical_or.reduce([observed(target) for target in found.values()])
-    if not keep.all():
-        notes.append(f"rows without any label, left out: {(~keep).sum()} of {len(keep)}")
-    return found, keep
+    if keep.all():
+        return found, keep
+    what = "kept in train" if unlabelled else "left out"
+    notes.append(f"rows without any label, {what}: {(~keep).sum()} of {len(keep)}")
+    return found, np.ones_like(keep) if unlabelled else keep
 
 
 def _columns(
@@ -225,6 +236,9 @@ def _columns(
     if chosen.tabular:
         columns["tabular"] = _tabular(table, chosen.tabular, keep, notes)
         sources["tabular"] = tuple(chosen.tabular)
+    if DOMAIN in chosen.marks:
+        name = chosen.marks[DOMAIN]
+        columns[DOMAIN], sources[DOMAIN] = Domains(_cells(table, name, keep)), (name,)
     return columns, sources
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmauto.data.columns import DOMAIN
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Setup
 from mmauto.engine.losses import TaskLoss
@@ -19,7 +21,12 @@ class Data:
 
     def __init__(self, setup: Setup, inputs: Mapping[str, Inputs], loss: TaskLoss):
         device = torch.device(setup.device)
-        self.arrays = {key: part.arrays for key, part in inputs.items()}
+        self.arrays: dict[str, Mapping[str, Tensor]] = {
+            key: part.arrays for key, part in inputs.items()
+        }
+        if setup.domains:
+            codes = domain_codes(setup.dataset.columns[DOMAIN], setup.domains)
+            self.arrays[DOMAIN] = {"code": codes.to(device)}
         self.present = {key: part.present for key, part in inputs.items()}
         self.targets: dict[str, Tensor] = {}
         self.observed: dict[str, Tensor] = {}
@@ -47,6 +54,12 @@ class Data:
         targets = {name: value.index_select(0, rows) for name, value in self.targets.items()}
         observed = {name: value.index_select(0, rows) for name, value in self.observed.items()}
         return Batch(present, targets, observed, rows, progress)
+
+
+def domain_codes(column: Iterable[Any], names: Sequence[str]) -> Tensor:
+    """``(N,)`` places in ``names`` from 1; 0 where a domain is missing or was never seen."""
+    place = {name: number for number, name in enumerate(names, 1)}
+    return torch.tensor([place.get(str(value), 0) for value in column])
 
 
 def batches(rows: Tensor, size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmauto.contracts import State
+from mmauto.data.columns import DOMAIN
+from mmauto.engine.batches import domain_codes
 from mmauto.engine.cache import digest
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import as_rows
@@ -93,6 +95,11 @@ class Bundle:
         """Target -> ``(width,)`` cuts; empty where the largest probability decides."""
         return {name: np.array(cuts) for name, cuts in self.about.get("thresholds", {}).items()}
 
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains that have an adapter of their own."""
+        return tuple((self.about.get("domain") or {}).get("names", ()))
+
     def predict(self, columns: Mapping[str, Column]) -> Predictions:
         """{target: (N, width)} probabilities, or numbers in the target's own unit."""
         parts = [found for _, (found,) in predict_parts([self], columns)]
@@ -111,11 +118,15 @@ class Bundle:
             return control.predict(table, self._control_state, self.specs)
         model = self.model(inputs)
         found = []
+        whole = {key: part.arrays for key, part in inputs.items()}
+        if self.domains and DOMAIN in columns:
+            codes = domain_codes(columns[DOMAIN], self.domains)
+            whole[DOMAIN] = {"code": codes.to(self.device)}
         with torch.inference_mode(), precision(self.device):
             for rows in slices(len(next(iter(columns.values()))), ENCODE_BATCH):
                 arrays = {
-                    key: {name: array[rows] for name, array in part.arrays.items()}
-                    for key, part in inputs.items()
+                    key: {name: array[rows] for name, array in part.items()}
+                    for key, part in whole.items()
                 }
                 present = {key: part.present[rows] for key, part in inputs.items()}
                 found.append(model(arrays, present).outputs)
@@ -125,7 +136,9 @@ class Bundle:
     def model(self, inputs: Mapping[str, Inputs]) -> MultimodalModel:
         """The trained network, in evaluation mode; built once."""
         if self._model is None:
-            model = MultimodalModel(self.candidate, inputs, self.specs, self.registry)
+            model = MultimodalModel(
+                self.candidate, inputs, self.specs, self.registry, len(self.domains)
+            )
             model.load_state_dict(self._under("model/"))
             self._model = model.to(self.device).eval()
         return self._model

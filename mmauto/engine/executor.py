@@ -103,7 +103,10 @@ class Executor(Runner):
 
     def _fusion(self, job: TrialJob) -> Running:
         inputs = self._inputs(job)
-        model = seeded_build(job.candidate, inputs, self.setup.specs, self.registry, job.seed)
+        model = seeded_build(
+            job.candidate, inputs, self.setup.specs, self.registry, job.seed,
+            len(self.setup.domains),
+        )  # fmt: skip
         model.to(self.features.device)
         data = Data(self.setup, inputs, self.loss)
         trained: Trained = yield from train(model, data, self.loss, self.setup, job)

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from mmauto.data.columns import DOMAIN
 from mmauto.data.dataset import Dataset
 from mmauto.data.splits import Splits
 from mmauto.space import Params, unscoped
@@ -115,6 +116,14 @@ class Setup:
     device: str
     cache: str
     threads: int = 1
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The domains of the train rows, sorted; none where the data has no domain column."""
+        column = None if self.dataset is None else self.dataset.columns.get(DOMAIN)
+        if column is None:
+            return ()
+        return tuple(sorted({str(v) for v in column.take(self.splits.train) if v is not None}))
 
     @property
     def primary(self) -> str:

@@ -15,7 +15,7 @@ from mmauto.values import Batch, TargetSpec
 
 
 class TaskLoss(nn.Module):
-    """Cross-entropy, binary cross-entropy or Huber a target, summed with equal weights.
+    """Cross-entropy, binary cross-entropy or Huber a target; see `mmauto.engine.target_weights`.
 
     Regression targets are standardised with train statistics, so that every target's loss has a
     comparable size; unobserved labels count nothing.
@@ -43,7 +43,11 @@ class TaskLoss(nn.Module):
         return (values - self.centre[name]) / self.spread[name]
 
     def forward(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """{target: (B, width)} -> (B,)."""
+        """{target: (B, width)} -> (B,), the targets' sum."""
+        return torch.stack(list(self.each(outputs, batch).values())).sum(0)
+
+    def each(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        """{target: (B, width)} -> {target: (B,)}, zero where a label is not observed."""
         own = self._rows(outputs, batch)
         if batch.mix is None:
             return own
@@ -53,15 +57,16 @@ class TaskLoss(nn.Module):
             targets={name: value[partner] for name, value in batch.targets.items()},
             observed={name: value[partner] for name, value in batch.observed.items()},
         )
-        return share * own + (1 - share) * self._rows(outputs, other)
+        theirs = self._rows(outputs, other)
+        return {name: share * loss + (1 - share) * theirs[name] for name, loss in own.items()}
 
-    def _rows(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        total = [
-            self._one(name, outputs[name], batch) * batch.observed[name].to(outputs[name].dtype)
+    def _rows(self, outputs: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        return {
+            name: self._one(name, outputs[name], batch)
+            * batch.observed[name].to(outputs[name].dtype)
             for name in self.names
             if name in outputs
-        ]
-        return torch.stack(total).sum(0)
+        }
 
     def _one(self, name: str, output: Tensor, batch: Batch) -> Tensor:
         kind, target = self.specs[name].kind, batch.targets[name]

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mmauto.data.columns import DOMAIN
 from mmauto.engine.adapters import LinearHeads, adapt
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate
+from mmauto.engine.target_weights import target_weights
 from mmauto.errors import PluginError
 from mmauto.registry import Registry
 from mmauto.space import unscoped
@@ -42,18 +44,23 @@ class MultimodalModel(nn.Module):
         inputs: Mapping[str, Inputs],
         specs: Mapping[str, TargetSpec],
         registry: Registry,
+        domains: int = 0,
     ):
         super().__init__()
         self.keys = list(inputs)
         self.encoders = nn.ModuleList(_front(inputs[key]) for key in self.keys)
         self.adapters, features = adapt(
-            {key: inputs[key].spec for key in self.keys}, int(candidate.params["adapter/width"])
+            {key: inputs[key].spec for key in self.keys},
+            int(candidate.params["adapter/width"]),
+            domains,
         )
         fusion = registry.fusion(candidate.component)
         refusal = fusion.refuses(features, specs)
         if refusal:
             raise PluginError(f"fusion {fusion.name!r} cannot take part: {refusal}")
         self.fusion = fusion.build(features, LinearHeads(specs), candidate.own_params)
+        kind = str(candidate.params.get("train/target_weights", "fixed"))
+        self.weights = target_weights(kind, list(specs))
         self.regularisers = nn.ModuleList()
         for name in candidate.regularisers:
             own = unscoped(f"regulariser/{name}", candidate.params)
@@ -62,8 +69,9 @@ class MultimodalModel(nn.Module):
     def tokens(self, arrays: Arrays, present: Mapping[str, Tensor]) -> dict[str, Tokens]:
         """What the fusion reads: encoded and adapted, absent rows replaced."""
         found = {}
+        code = arrays[DOMAIN]["code"] if DOMAIN in arrays else None
         for key, front, adapter in zip(self.keys, self.encoders, self.adapters, strict=True):
-            found[key] = adapter(front(**single(arrays[key])), present[key])
+            found[key] = adapter(front(**single(arrays[key])), present[key], code)
         return found
 
     def forward(self, arrays: Arrays, present: Mapping[str, Tensor]) -> FusionResult:
@@ -109,7 +117,8 @@ def seeded_build(
     specs: Mapping[str, TargetSpec],
     registry: Registry,
     seed: int,
+    domains: int = 0,
 ) -> MultimodalModel:
     """The candidate's model with weights drawn from ``seed`` alone."""
     torch.manual_seed(seed)
-    return MultimodalModel(candidate, inputs, specs, registry)
+    return MultimodalModel(candidate, inputs, specs, registry, domains)

@@ -23,7 +23,7 @@ class Again:
     """`mmauto.values.Forward` of a model in training."""
 
     def __init__(self, model: MultimodalModel, loss: TaskLoss):
-        self.fusion, self.loss = model.fusion, loss
+        self.fusion, self.weights, self.loss = model.fusion, model.weights, loss
 
     def __call__(self, tokens: Mapping[str, Tokens], batch: Batch) -> FusionResult:
         """The fusion's result."""
@@ -32,8 +32,15 @@ class Again:
 
     def task_loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """{target: (B, width)} -> (B,)."""
-        value: Tensor = self.loss(outputs, batch)
+        value: Tensor = self.weights(self.loss.each(outputs, batch), batch.observed)
         return value
+
+    def balance(self, result: FusionResult, batch: Batch) -> None:
+        """Let weights that depend on gradients see this step's."""
+        if not self.weights.balances:
+            return
+        losses = self.loss.each(result.outputs, batch)
+        self.weights.balance({name: loss.mean() for name, loss in losses.items()}, result.fused)
 
 
 def objective(
@@ -49,6 +56,7 @@ def objective(
             tokens, batch = before(tokens, batch)
     forward = Again(model, loss)
     result = forward(tokens, batch)
+    forward.balance(result, batch)
 
     def task_loss(outputs: Mapping[str, Tensor]) -> Tensor:
         return forward.task_loss(outputs, batch)

@@ -137,6 +137,11 @@ def export_onnx(
 
 
 def _refuse(bundle: Bundle, columns: Mapping[str, Column]) -> None:
+    if bundle.domains:
+        raise ConfigError(
+            f"an ONNX file holds one domain, {bundle.folder} has adapters for "
+            f"{len(bundle.domains)}; use the bundle itself, or a study without --domain"
+        )
     if bundle.candidate.kind == "control":
         raise ConfigError(
             f"only torch candidates can be exported to ONNX, {bundle.candidate.component!r} in "

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mmauto.data.columns import DOMAIN
 from mmauto.engine.controls import FittedControl
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Setup, TrialJob
@@ -122,9 +123,16 @@ def _about(
         "columns": columns,
         "targets": [asdict(spec) for spec in setup.specs.values()],
         "thresholds": _thresholds(setup, valid),
+        "domain": _domain(setup),
         "id": next((g.column for g in setup.dataset.roles if g.role == "id"), "id"),
         "simulated": setup.dataset.simulated,
     }
+
+
+def _domain(setup: Setup) -> dict[str, list[str]] | None:
+    if not setup.domains:
+        return None
+    return {"source": list(setup.dataset.source(DOMAIN)), "names": list(setup.domains)}
 
 
 def _thresholds(setup: Setup, valid: Predictions) -> dict[str, list[float]]:

@@ -6,6 +6,7 @@ from mmauto.space import Choice, Float, Int, Space
 
 OPTIMISERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant")
+TARGET_WEIGHTS = ("fixed", "uncertainty", "gradnorm")
 
 TRAIN_SPACE: Space = {
     "lr": Float(1e-4, 1e-2, 1e-3, log=True),
@@ -13,6 +14,7 @@ TRAIN_SPACE: Space = {
     "batch_size": Choice((32, 64, 128), 64),
     "optimiser": Choice(("adamw",)),
     "schedule": Choice(("cosine",)),
+    "target_weights": Choice(("fixed",)),
 }
 """Named ``train/...``; a study file may widen or fix each within `TRAIN_LIMITS`."""
 
@@ -28,4 +30,5 @@ TRAIN_LIMITS: Space = {
     "batch_size": Int(1, 65536, 64),
     "optimiser": Choice(OPTIMISERS),
     "schedule": Choice(SCHEDULES),
+    "target_weights": Choice(TARGET_WEIGHTS),
 }

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmauto.config import StudyConfig
 from mmauto.data.checks import check_dataset, keep_twins_together, twins_of
+from mmauto.data.columns import DOMAIN
 from mmauto.data.dataset import Dataset
 from mmauto.data.places import cache_folder
 from mmauto.data.splits import Splits, fingerprint, make_splits
@@ -80,15 +81,21 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
     named: dict[str, Any] = {
         "image": config.image, "text": config.text, "tabular": config.tabular,
         "target": config.target, "group": config.group, "split": config.split, "id": config.id,
+        "domain": config.domain,
         "image_folder": config.image_folder,
     }  # fmt: skip
+    unlabelled = any(
+        registry.regulariser(name, "--regularisers").unlabelled
+        for name in config.regularisers
+        if name != "none"
+    )
     if config.task:
         given = {key: value for key, value in named.items() if value not in ((), None)}
         for key in ("metric", "separator", "roles"):
             if getattr(config, key):
                 given[key] = getattr(config, key)
         if config.data is not None:
-            given["max_bad"] = config.max_bad
+            given |= {"max_bad": config.max_bad, "unlabelled": unlabelled}
         return registry.task(config.task, "--task").load(
             config.data, {**given, "seed": config.seed}
         )
@@ -97,7 +104,7 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
     assert config.data is not None
     return read_table(
         config.data, name=config.name, metric=config.metric, roles=config.roles,
-        max_bad=config.max_bad, separator=config.separator, **named,
+        max_bad=config.max_bad, separator=config.separator, unlabelled=unlabelled, **named,
     )  # fmt: skip
 
 
@@ -134,6 +141,7 @@ def resolved(config: StudyConfig, dataset: Dataset) -> StudyConfig:
         group=one("group"),
         split=one("split"),
         id=one("id"),
+        domain=one("domain") or None,
         roles=kinds,
     )
 
@@ -158,7 +166,7 @@ def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
     resolve_metric(metric, specs[primary].kind)
     task = TaskView(
         config.task or dataset.name,
-        {key: column.modality for key, column in dataset.columns.items()},
+        {k: c.modality for k, c in dataset.columns.items() if c.modality != DOMAIN},
         specs,
         primary,
         metric,

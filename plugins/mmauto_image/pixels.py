@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,17 @@ from mmauto.plugin import Column
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 SHIFT = 0.25
 """Largest shift in units of half an image, so an eighth of the side."""
 
 BRIGHTNESS = 0.2
 """Largest relative change of brightness."""
+
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of red, green and blue over ImageNet, 0 to 1."""
 
 
 def pixels(column: Column, size: int) -> Tensor:
@@ -34,6 +39,30 @@ def pixels(column: Column, size: int) -> Tensor:
             small = sample.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
             values[row] = np.asarray(small).transpose(2, 0, 1)
     return torch.from_numpy(values)
+
+
+def scaling(mean: Sequence[float], deviation: Sequence[float]) -> nn.Module:
+    """A module (B, 3, S, S) uint8 -> the same as floats, less the mean over the deviation.
+
+    Args:
+        mean: of red, green and blue, 0 to 1; ``deviation`` likewise.
+    """
+    import torch
+    from torch import nn
+
+    class Scaling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean: Tensor
+            self.deviation: Tensor
+            for name, values in (("mean", mean), ("deviation", deviation)):
+                value = torch.tensor([float(number) for number in values]).view(1, 3, 1, 1)
+                self.register_buffer(name, value, persistent=False)
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            return (pixels.float() / 255 - self.mean) / self.deviation
+
+    return Scaling()
 
 
 def jittered(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,6 @@ from mmauto.plugin import Encoder, hookimpl
 from mmauto_text.bag_of_words import BagOfWords
 from mmauto_text.embedding_mean import EmbeddingMean
 from mmauto_text.gru import Gru
-from mmauto_text.hf_text import HfText
 from mmauto_text.lstm import Lstm
 from mmauto_text.minilm import MiniLm
 from mmauto_text.small_transformer import SmallTransformer
@@ -28,5 +27,4 @@ def mmauto_encoders() -> Sequence[Encoder]:
         SmallTransformer(),
         WordVectors(),
         MiniLm(),
-        HfText(),
     ]

@@ -101,6 +101,7 @@ class PseudoLabels(Regulariser):
     """
 
     name = "pseudo_labels"
+    unlabelled = True
     summary = "unlabelled rows learn from the model's own sure predictions"
     reference = "Lee 2013, Pseudo-Label, ICML Workshops; Sohn et al. 2020, FixMatch, NeurIPS"
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmauto_image.classic import ResNet18
 from mmauto_image.efficientnet_lite0 import EfficientNetLite0, _file, renamed
 from mmauto_image.pixels import BRIGHTNESS, jittered, pixels
-from mmauto_image.resnet18 import VARIABLE, ResNet18
 from mmauto_image.small_cnn import SmallCnn
 from PIL import Image
 
@@ -23,6 +23,7 @@ from mmauto.testing.fakes import task_view
 
 mend_torchvision()
 VIEW: TaskView = task_view()
+VARIABLE = ResNet18().variable
 CNN = {"width": 16, "depth": 4, "augment": True}
 
 needs_weights = pytest.mark.skipif(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmauto.plugin import (
@@ -19,7 +19,8 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_text.hf_model import (
+from mmauto_hf.lora import check_lora, with_lora
+from mmauto_hf.model import (
     TINY,
     find_folder,
     fingerprint,
@@ -30,8 +31,7 @@ from mmauto_text.hf_model import (
     upper_part,
     without_pooler,
 )
-from mmauto_text.hf_tokenizer import folder_tokenizer, limit, pieces_tokenizer, train_pieces
-from mmauto_text.words import real_positions
+from mmauto_hf.tokenizer import folder_tokenizer, limit, pieces_tokenizer, train_pieces
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -78,7 +78,7 @@ class HfText(Encoder):
         Raises:
             DataError: the model is nowhere or cannot be read, or LoRA is not installed.
         """
-        _check_lora(params)
+        check_lora(params, self.name)
         texts = [text for text in train if text is not None] or [""]
         state: dict[str, Any] = {"length": int(params["length"])}
         if params["model"] == RANDOM:
@@ -87,6 +87,7 @@ class HfText(Encoder):
         else:
             folder = find_folder(str(params["model"]))
             config = read_config(folder)
+            _refuse_other_kinds(config, folder)
             state |= {"weights": fingerprint(folder), "dim": int(config.hidden_size)}
             state["length"] = limit(folder_tokenizer(folder), config, state["length"])
         found = _tokenizer(state, params)(texts, truncation=True, max_length=state["length"])
@@ -130,17 +131,17 @@ class HfText(Encoder):
         if tune in PARTLY:
             network = upper_part(network, int(params["last"]))
         if tune == "lora":
-            network = _with_lora(network, int(params["rank"]))
+            network = with_lora(network, int(params["rank"]))
         if tune == "frozen":
             network.requires_grad_(False)
         return _model(network, pool).eval()
 
 
-def _check_lora(params: Params) -> None:
-    if params["tune"] == "lora" and not importlib.util.find_spec("peft"):
+def _refuse_other_kinds(config: Any, folder: Path) -> None:
+    if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "vocab_size"):
         raise DataError(
-            "hf_text with tune = lora needs the library peft, it is not installed; "
-            'run: pip install "mmauto[peft]"'
+            f"hf_text reads models of one text (BERT and its like), {folder} is a "
+            f"{config.model_type}; give another model"
         )
 
 
@@ -171,17 +172,6 @@ def _network(state: State, params: Params) -> Any:
             f"{type(network).__name__} without one; use pool = mean or tokens"
         )
     return network
-
-
-def _with_lora(network: Any, rank: int) -> Any:
-    """Low-rank matrices beside the attention's query and value; nothing else trains."""
-    from peft import LoraConfig, inject_adapter_in_model
-    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
-
-    targets = TARGETS.get(network.config.model_type, "all-linear")
-    named = targets if isinstance(targets, str) else list(targets)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=named)
-    return inject_adapter_in_model(config, network)
 
 
 def _stem(network: Any) -> nn.Module:
@@ -231,6 +221,13 @@ def _model(network: Any, pool: str) -> nn.Module:
             return Tokens(F.pad(values, (0, 0, 0, mask.shape[1] - longest)), real)
 
     return Model()
+
+
+def real_positions(mask: Tensor) -> Tensor:
+    """(B, T) -> the same with the first position True: a text without words keeps one token."""
+    import torch
+
+    return mask | (torch.arange(mask.shape[1], device=mask.device) == 0)
 
 
 def _longest(mask: Tensor) -> int:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
-from mmauto_text.hf_model import fingerprint
-from mmauto_text.hf_text import HfText
-from mmauto_text.hf_tokenizer import limit, train_pieces
+from mmauto_hf.model import fingerprint
+from mmauto_hf.text import HfText
+from mmauto_hf.tokenizer import limit, train_pieces
 
 from mmauto.engine.compat import mend_torchvision
 from mmauto.plugin import DataError, TaskView, Texts, Tokens
@@ -199,7 +199,7 @@ def test_full_trains_all_and_frozen_nothing() -> None:
 
 def test_random_weights_and_pieces_are_the_same_in_every_process() -> None:
     code = (
-        "from mmauto_text.hf_tokenizer import train_pieces; import hashlib;"
+        "from mmauto_hf.tokenizer import train_pieces; import hashlib;"
         "texts = ['fever cough chest pain legs swollen days', 'painful coughing feverish'] * 3;"
         "print(hashlib.sha1(repr(train_pieces(texts)).encode()).hexdigest())"
     )
@@ -243,7 +243,7 @@ def test_a_name_that_cannot_be_had_says_what_to_download(monkeypatch: pytest.Mon
     with pytest.raises(DataError) as caught:
         ENCODER.fit(TRAIN, params_of(model="bert-base-uncased"))
     assert str(caught.value) == (
-        "hf_text's parameter `model` is a local folder or a name on the Hugging Face hub, "
+        "the parameter `model` is a local folder or a name on the Hugging Face hub, "
         "'bert-base-uncased' is no folder here and could not be downloaded (no network); where "
         "there is a network, run: hf download bert-base-uncased --local-dir FOLDER, and give that "
         "folder (config.json, the tokenizer's files, model.safetensors) as `model`"

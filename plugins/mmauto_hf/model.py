@@ -1,4 +1,4 @@
-"""Hugging Face text models: found, loaded, and cut into a frozen lower and an upper part."""
+"""Hugging Face models: found, loaded, and cut into a frozen lower and an upper part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from mmauto.plugin import DataError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-FILES = ("config.json", "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json")
+FILES = (
+    "config.json", "preprocessor_config.json", "tokenizer*", "vocab*", "merges.txt",
+    "special_tokens_map.json",
+)  # fmt: skip
 WEIGHTS = "model*.safetensors"
 TINY: Mapping[str, Any] = {
     "hidden_size": 128,
@@ -37,7 +40,7 @@ def find_folder(name: str) -> Path:
         folder = _download(name)
     if not list(folder.glob(WEIGHTS)):
         raise DataError(
-            f"a text model's weights are read from model.safetensors alone, {folder} holds none; "
+            f"a model's weights are read from model.safetensors alone, {folder} holds none; "
             "convert them (transformers: model.save_pretrained) or give another model"
         )
     return folder
@@ -57,7 +60,7 @@ def _download(name: str) -> Path:
         except Exception as failure:  # of the network, of the hub, or of the name
             error = failure
     raise DataError(
-        f"hf_text's parameter `model` is a local folder or a name on the Hugging Face hub, "
+        f"the parameter `model` is a local folder or a name on the Hugging Face hub, "
         f"{name!r} is no folder here and could not be downloaded ({_first_line(error)}); where "
         f"there is a network, run: hf download {name} --local-dir FOLDER, and give that folder "
         "(config.json, the tokenizer's files, model.safetensors) as `model`"
@@ -80,7 +83,7 @@ def read_config(folder: Path) -> Any:
     """The model's configuration.
 
     Raises:
-        DataError: transformers cannot read it, or it is no encoder of one text.
+        DataError: transformers cannot read it.
     """
     from transformers import AutoConfig
 
@@ -88,14 +91,9 @@ def read_config(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise DataError(
-            f"a text model needs a config.json that transformers knows, that of {folder} cannot "
+            f"a model needs a config.json that transformers knows, that of {folder} cannot "
             f"be read ({_first_line(error)}); code of a model's own is never run, give another one"
         ) from error
-    if getattr(config, "is_encoder_decoder", False) or not hasattr(config, "hidden_size"):
-        raise DataError(
-            f"hf_text reads models of one text (BERT and its like), {folder} is a "
-            f"{config.model_type}; give another model"
-        )
     return config
 
 
@@ -133,13 +131,13 @@ def load_model(folder: Path, pooler: bool) -> Any:
             )
     except Exception as error:
         raise DataError(
-            f"a text model is read by transformers, {folder} cannot be ({_first_line(error)}); "
+            f"a model is read by transformers, {folder} cannot be ({_first_line(error)}); "
             "give another model"
         ) from error
     missing = sorted(k for k in info["missing_keys"] if pooler or not k.startswith("pooler."))
     if missing:
         raise DataError(
-            f"a text model needs all its weights, {folder} lacks {len(missing)}, e.g. "
+            f"a model needs all its weights, {folder} lacks {len(missing)}, e.g. "
             f"{missing[0]}; give another model"
             + (" or another `pool` than pooled" if missing[0].startswith("pooler.") else "")
         )
