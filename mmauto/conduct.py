@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 
 from mmauto.config import StudyConfig, difference, from_mapping
@@ -14,7 +15,7 @@ from mmauto.errors import ConfigError
 from mmauto.registry import Registry
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
-from mmauto.tuning.arms import Arm, make_arms, unfitting
+from mmauto.tuning.arms import Arm, make_arms, unfitting, untrained
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew, default_workers
 from mmauto.tuning.importance import importances
@@ -23,6 +24,7 @@ from mmauto.tuning.prepare import Prepared, find_device, prepare
 from mmauto.tuning.record import command, environment, write_study_toml
 from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
 from mmauto.tuning.watch import Watcher
+from mmauto.values import TaskView
 
 
 def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyConfig:
@@ -45,8 +47,8 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
     try:
         prepared = prepare(config, registry, device)
         config = prepared.config
-        arms = make_arms(registry, prepared.task, config)
-        odd = unfitting(arms, registry, config)
+        arms = make_arms(registry, prepared.task, config, _used(config, prepared.task))
+        odd = [*unfitting(arms, registry, config), *untrained(arms)]
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms)
         for runner in runners:
@@ -106,6 +108,19 @@ def _leave(store: StudyStore, start: float) -> None:
     store.close()
 
 
+def _used(config: StudyConfig, task: TaskView) -> dict[str, set[str]]:
+    """Modality -> encoders that trials of the stored study chose."""
+    store = StudyStore.open(config.folder)
+    if store is None:
+        return {}
+    with closing(store):
+        stored = store.trials()
+    return {
+        key: {str(trial.params[name]) for trial in stored if name in trial.params}
+        for key, name in ((key, f"{key}/encoder") for key in task.modalities)
+    }
+
+
 def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> StudyStore:
     """The stored study of this name, or a new one.
 
@@ -139,6 +154,8 @@ def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> Study
             f"a study continues only with its own configuration, {config.folder} differs in: "
             f"{what}; use --name for a new study, or --resume {config.name} to continue as it is"
         )
+    # a plugin installed since the study began joins it with arms of its own
+    store.add_arms([arm.view for arm in arms])
     return store
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmauto.config_space import NAME, check_arm, dimension
 from mmauto.errors import ConfigError, unknown
-from mmauto.space import Choice, Dimension, Float, Int
 
 SAMPLERS = ("tpe", "random", "qmc", "gp")
 PRUNERS = ("halving", "median", "hyperband", "none")
 PRESETS = ("default", "thorough")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 MOST_SEED = 2**32 - 1
 """NumPy and scikit-learn take no larger one."""
 
@@ -45,6 +44,8 @@ class StudyConfig:
         encoders, fusions, controls: names to use; empty: the defaults; fusions may be ``all``.
         exclude: names of encoders, fusions, controls or arms to leave out.
         preset: ``thorough`` adds the trained encoders and gives trials more epochs.
+        arms: name -> an arm of the study's own: ``fusion``, and optionally ``modalities`` and a
+            ``space`` of its own; with it only named fusions have arms beside.
         space: parameter -> a fixed value, a list of choices, or ``{low, high, log}``.
         generation: candidates that an arm asks for at once.
         workers: executors side by side; 0: one a core on a CPU, one on a GPU.
@@ -87,6 +88,7 @@ class StudyConfig:
     generation: int = 5
     workers: int = 0
     trial_timeout: float = 600.0
+    arms: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -183,40 +185,6 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def dimension(where: str, given: Any) -> Dimension:
-    """A dimension from a study file: a value, a list, or ``{low, high, log, default}``.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    try:
-        if isinstance(given, Mapping):
-            rest = dict(given)
-            low, high = rest.pop("low"), rest.pop("high")
-            log = bool(rest.pop("log", False))
-            if log and not low > 0:
-                raise ValueError("a log scale begins above 0")
-            whole = isinstance(low, int) and isinstance(high, int)
-            middle = (low * high) ** 0.5 if log else (low + high) / 2
-            default = rest.pop("default", round(middle) if whole else middle)
-            if rest:
-                raise ValueError(f"unknown part {next(iter(rest))!r}")
-            if whole:
-                return Int(low, high, default, log)
-            return Float(float(low), float(high), float(default), log)
-        options = (
-            tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
-        )
-        if not all(isinstance(option, bool | int | float | str) for option in options):
-            raise ValueError("choices must be numbers, texts or true/false")
-        return Choice(options)
-    except (KeyError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"{where} must be a value, a list of choices, or {{low = .., high = .., log = ..}}; "
-            f"{given!r} is not ({error})"
-        ) from error
-
-
 def _typed(where: str, kind: str, value: Any) -> Any:
     """``value`` as the field's type; a list of names may be given as one text."""
     kind = kind.removesuffix(" | None")
@@ -283,3 +251,5 @@ def _check(config: StudyConfig, source: str) -> None:
         )
     for name, given in config.space.items():
         dimension(f"{where('space')}.{name}", given)
+    for name, arm in config.arms.items():
+        check_arm(f"{where('arms')}.{name}", name, arm)

@@ -48,6 +48,7 @@ class MultimodalModel(nn.Module):
     ):
         super().__init__()
         self.keys = list(inputs)
+        self.names = {key: candidate.encoder(key) for key in self.keys} | {"": candidate.component}
         self.encoders = nn.ModuleList(_front(inputs[key]) for key in self.keys)
         self.adapters, features = adapt(
             {key: inputs[key].spec for key in self.keys},
@@ -59,6 +60,7 @@ class MultimodalModel(nn.Module):
         if refusal:
             raise PluginError(f"fusion {fusion.name!r} cannot take part: {refusal}")
         self.fusion = fusion.build(features, LinearHeads(specs), candidate.own_params)
+        self.specs = specs
         kind = str(candidate.params.get("train/target_weights", "fixed"))
         self.weights = target_weights(kind, list(specs))
         self.regularisers = nn.ModuleList()
@@ -71,14 +73,44 @@ class MultimodalModel(nn.Module):
         found = {}
         code = arrays[DOMAIN]["code"] if DOMAIN in arrays else None
         for key, front, adapter in zip(self.keys, self.encoders, self.adapters, strict=True):
-            found[key] = adapter(front(**single(arrays[key])), present[key], code)
+            given = front(**single(arrays[key]))
+            if not isinstance(given, Tokens):
+                raise PluginError(
+                    f"encoder {self.names[key]!r} must give Tokens, it gave {type(given).__name__}"
+                )
+            found[key] = adapter(given, present[key], code)
         return found
 
     def forward(self, arrays: Arrays, present: Mapping[str, Tensor]) -> FusionResult:
         """{key: {name: (B, ...)}}, {key: (B,)} -> FusionResult."""
-        result = self.fusion(self.tokens(arrays, present), dict(present))
-        assert isinstance(result, FusionResult)
-        return result
+        return self.fuse(self.tokens(arrays, present), present)
+
+    def fuse(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> FusionResult:
+        """The fusion's result.
+
+        Raises:
+            PluginError: it is none, or its outputs have other shapes than the targets want.
+        """
+        result = self.fusion(dict(tokens), dict(present))
+        if not torch.compiler.is_exporting():  # a trace must not depend on the number of rows
+            self._check(result, len(next(iter(present.values()))))
+        found: FusionResult = result
+        return found
+
+    def _check(self, result: object, rows: int) -> None:
+        name = self.names[""]
+        if not isinstance(result, FusionResult):
+            raise PluginError(
+                f"fusion {name!r} must give a FusionResult, it gave {type(result).__name__}"
+            )
+        for target, spec in self.specs.items():
+            given = result.outputs.get(target)
+            shape = None if given is None else tuple(given.shape)
+            if shape != (rows, spec.width):
+                raise PluginError(
+                    f"fusion {name!r} must give outputs of shape {(rows, spec.width)} for target "
+                    f"{target!r}, it gave {'none' if shape is None else shape}"
+                )
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Trainable parameters by modality, for regularisers that modulate gradients."""

@@ -23,24 +23,25 @@ class Again:
     """`mmauto.values.Forward` of a model in training."""
 
     def __init__(self, model: MultimodalModel, loss: TaskLoss):
-        self.fusion, self.weights, self.loss = model.fusion, model.weights, loss
+        self.model, self.loss = model, loss
 
     def __call__(self, tokens: Mapping[str, Tokens], batch: Batch) -> FusionResult:
         """The fusion's result."""
-        result: FusionResult = self.fusion(dict(tokens), dict(batch.present))
-        return result
+        return self.model.fuse(tokens, batch.present)
 
     def task_loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """{target: (B, width)} -> (B,)."""
-        value: Tensor = self.weights(self.loss.each(outputs, batch), batch.observed)
+        value: Tensor = self.model.weights(self.loss.each(outputs, batch), batch.observed)
         return value
 
     def balance(self, result: FusionResult, batch: Batch) -> None:
         """Let weights that depend on gradients see this step's."""
-        if not self.weights.balances:
+        if not self.model.weights.balances:
             return
         losses = self.loss.each(result.outputs, batch)
-        self.weights.balance({name: loss.mean() for name, loss in losses.items()}, result.fused)
+        self.model.weights.balance(
+            {name: loss.mean() for name, loss in losses.items()}, result.fused
+        )
 
 
 def objective(

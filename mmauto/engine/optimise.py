@@ -11,8 +11,6 @@ from torch import nn
 
 from mmauto.space import Params
 
-WARM_UP = 0.1
-
 
 def make_optimiser(trained: Sequence[nn.Parameter], params: Params) -> torch.optim.Optimizer:
     """AdamW by default; norms, biases and tokens are not decayed."""
@@ -33,8 +31,8 @@ def make_optimiser(trained: Sequence[nn.Parameter], params: Params) -> torch.opt
 def make_schedule(
     optimiser: torch.optim.Optimizer, params: Params, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """10 % linear warm-up, then cosine to zero (or constant)."""
-    warm = max(1, round(WARM_UP * steps))
+    """A linear warm-up (10 % of the steps by default), then cosine to zero, or constant."""
+    warm = round(float(params.get("train/warm_up", 0.1)) * steps)
     cosine = params["train/schedule"] == "cosine"
 
     def factor(step: int) -> float:

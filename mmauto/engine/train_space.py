@@ -15,6 +15,7 @@ TRAIN_SPACE: Space = {
     "optimiser": Choice(("adamw",)),
     "schedule": Choice(("cosine",)),
     "target_weights": Choice(("fixed",)),
+    "warm_up": Choice((0.1,)),
 }
 """Named ``train/...``; a study file may widen or fix each within `TRAIN_LIMITS`."""
 
@@ -31,4 +32,5 @@ TRAIN_LIMITS: Space = {
     "optimiser": Choice(OPTIMISERS),
     "schedule": Choice(SCHEDULES),
     "target_weights": Choice(TARGET_WEIGHTS),
+    "warm_up": Float(0.0, 1.0, 0.1),
 }

@@ -95,15 +95,9 @@ class StudyStore:
                 )
             )  # fmt: skip
             row = connection.execute(select(studies)).one()
-            for position, view in enumerate(views):
-                connection.execute(
-                    insert(arms).values(
-                        study_id=row.id, name=view.name, position=position, kind=view.kind,
-                        component=view.component, stage=view.stage, summary=view.summary,
-                        importances={},
-                    )
-                )  # fmt: skip
-        return cls(engine, folder, row)
+        found = cls(engine, folder, row)
+        found.add_arms(views)
+        return found
 
     # ------------------------------------------------------------------------------- writing
 
@@ -113,6 +107,22 @@ class StudyStore:
         if self._writer is None:
             self._writer = Writer(self.engine)
         return self._writer
+
+    def add_arms(self, views: Sequence[ArmView]) -> None:
+        """Arms that are not stored yet, behind those that are."""
+        known = {view.name for view in self.arms()}
+        fresh = [view for view in views if view.name not in known]
+        rows: list[dict[str, Any]] = [
+            {
+                "study_id": self.id, "name": view.name, "position": position, "kind": view.kind,
+                "component": view.component, "stage": view.stage, "summary": view.summary,
+                "importances": {},
+            }
+            for position, view in enumerate(fresh, len(known))
+        ]  # fmt: skip
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(insert(arms), rows)
 
     def begin(self, fresh: Sequence[NewTrial]) -> list[int]:
         """Record trials as running, in one transaction; their ids in order."""

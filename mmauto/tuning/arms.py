@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
-from mmauto.config import StudyConfig, dimension
+from mmauto.config import StudyConfig
+from mmauto.config_space import dimension
 from mmauto.contracts import Encoder, Fusion, Regulariser
 from mmauto.engine.jobs import Candidate
-from mmauto.engine.train_space import ADAPTER_LIMITS, ADAPTER_SPACE, TRAIN_LIMITS, TRAIN_SPACE
+from mmauto.engine.train_space import ADAPTER_SPACE, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
+from mmauto.tuning.admit import ALL, ONLY, check_names, check_space
 from mmauto.values import TaskView
 from mmauto.views import ArmView, Finding
 
 SINGLE = "concat_mlp"
 """The fusion that stands for "one modality alone": the same head, one modality."""
-
-ONLY = "_only"
-
-ALL = "all"
-"""In place of names: every fusion that is installed."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +49,27 @@ class Arm:
         )
 
 
-def make_arms(registry: Registry, task: TaskView, config: StudyConfig) -> list[Arm]:
+def make_arms(
+    registry: Registry,
+    task: TaskView,
+    config: StudyConfig,
+    used: Mapping[str, Container[str]] = MappingProxyType({}),
+) -> list[Arm]:
     """Every fusion, each modality alone, and the controls.
+
+    Args:
+        used: modality -> encoders of a stored study's trials: they stay in the choice, whatever
+            the default would be today.
 
     Raises:
         ConfigError: a name does not exist, or nothing is left to compare.
     """
-    _check_names(registry, task, config)
-    encoders = {key: choose_encoders(registry, key, task, config) for key in task.modalities}
+    check_names(registry, task, config)
+    encoders = {}
+    for key in task.modalities:
+        chosen = choose_encoders(registry, key, task, config)
+        known = registry.encoders_of(task.modalities[key])
+        encoders[key] = {n: e for n, e in known.items() if n in chosen or n in used.get(key, ())}
     arms = []
     for name in _fusions(registry, config):
         fusion = registry.fusion(name)
@@ -66,6 +77,7 @@ def make_arms(registry: Registry, task: TaskView, config: StudyConfig) -> list[A
             view = ArmView(name, "fusion", name, fusion.stage, fusion.summary)
             own = scoped("fusion", fusion.space(task))
             arms.append(_arm(view, tuple(task.modalities), encoders, own, registry, task, config))
+    arms += [_own_arm(name, registry, task, config) for name in config.arms]
     for key in task.modalities:
         head = registry.fusion(SINGLE)
         view = ArmView(
@@ -91,8 +103,11 @@ def make_arms(registry: Registry, task: TaskView, config: StudyConfig) -> list[A
 
 
 def _fusions(registry: Registry, config: StudyConfig) -> tuple[str, ...]:
-    """Those named; ``all``: every one that is installed; none named: the default ones."""
-    if config.fusions and config.fusions != (ALL,):
+    """Those named; ``all``: every one that is installed; none named: the default ones.
+
+    A study with arms of its own has no others unless they are named.
+    """
+    if (config.fusions or config.arms) and config.fusions != (ALL,):
         return config.fusions
     found = {name: registry.fusion(name) for name in registry.all("fusion")}
     return tuple(name for name, fusion in found.items() if fusion.default or config.fusions)
@@ -126,8 +141,56 @@ def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> l
     return found
 
 
+def untrained(arms: Sequence[Arm]) -> list[Finding]:
+    """A sentence an encoder whose weights are random and frozen, or never saw other data."""
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        for name, wanted in arm.space.items():
+            key, encoder, *rest = [*name.split("/"), ""]
+            chosen = arm.space.get(f"{key}/encoder")
+            used = isinstance(chosen, Choice) and encoder in chosen.options
+            if used and rest and isinstance(wanted, Choice) and "random" in wanted.options:
+                found.setdefault(f"{encoder} ({key})", []).append(arm.name)
+    return [
+        Finding(
+            "weights",
+            f"the weights of {encoder} in {', '.join(names)} are random: nothing was learned "
+            "before this study",
+            "kept as named; name pretrained weights to compare with published results",
+            warning=True,
+        )
+        for encoder, names in found.items()
+    ]
+
+
 def _lacks(fusion: Fusion, regulariser: Regulariser) -> bool:
     return not regulariser.needs <= fusion.gives
+
+
+def _own_arm(name: str, registry: Registry, task: TaskView, config: StudyConfig) -> Arm:
+    """An arm of the study file: a fusion on some modalities, with a space of its own.
+
+    Where everything in it is fixed, one trial is all it needs.
+    """
+    given, source = config.arms[name], f"arms.{name}"
+    fusion = registry.fusion(given["fusion"], source)
+    keys = tuple(given.get("modalities") or task.modalities)
+    odd = [key for key in keys if key not in task.modalities]
+    if odd:
+        raise ConfigError(unknown("modality", odd[0], task.modalities, source=source))
+    space = given.get("space", {})
+    check_space(registry, task, space, f"{source}.space")
+    encoders = {}
+    for key in keys:
+        chosen = space.get(f"{key}/encoder", config.encoders)
+        names = (chosen,) if isinstance(chosen, str) else tuple(chosen)
+        encoders[key] = choose_encoders(registry, key, task, replace(config, encoders=names))
+    view = ArmView(name, "fusion", fusion.name, fusion.stage, fusion.summary)
+    own = scoped("fusion", fusion.space(task))
+    both = replace(config, space={**config.space, **space})
+    arm = _arm(view, keys, encoders, own, registry, task, both)
+    fixed = all(isinstance(d, Choice) and len(d.options) == 1 for d in arm.space.values())
+    return replace(arm, once=fixed)
 
 
 def _arm(
@@ -197,83 +260,3 @@ def choose_encoders(
 def is_frozen(encoder: Encoder, task: TaskView) -> bool:
     """Whether its tokens are cached at its default parameters."""
     return encoder.frozen(defaults(encoder.space(task)))
-
-
-def _check_names(registry: Registry, task: TaskView, config: StudyConfig) -> None:
-    for name in config.encoders:
-        modality = registry.encoder(name, "--encoders").modality
-        if modality not in task.modalities.values():
-            raise ConfigError(
-                f"an encoder must read a modality of the task, {name!r} reads {modality}, the task "
-                f"has {', '.join(task.modalities.values())}; drop it from --encoders"
-            )
-    for name in config.fusions if config.fusions != (ALL,) else ():
-        reason = registry.fusion(name, "--fusions").missing()
-        if reason is not None:
-            raise ConfigError(f"fusion {name!r} was asked for but cannot run here: {reason}")
-    for name in config.controls:
-        registry.control(name, "--controls")
-    for name in config.regularisers:
-        if name != "none":
-            registry.regulariser(name, "--regularisers")
-    known = {n for kind in ("encoder", "fusion", "control") for n in registry.all(kind)}
-    known |= {key.replace(":", "_") + ONLY for key in task.modalities}
-    for name in config.exclude:
-        if name not in known:
-            raise ConfigError(unknown("component or arm", name, known, source="--exclude"))
-    _check_space(registry, task, config)
-
-
-def _check_space(registry: Registry, task: TaskView, config: StudyConfig) -> None:
-    """A parameter that no arm has would be ignored in silence; an impossible value, fail later."""
-    known = _parameters(registry, task)
-    for name, given in config.space.items():
-        if name not in known:
-            raise ConfigError(unknown("parameter", name, known, source="space"))
-        for value in dimension(f"space.{name}", given).ends():
-            if not _fits(name, known[name], value):
-                raise ConfigError(
-                    f"space.{name} must be {_words(known[name])}, it was given {value!r}"
-                )
-
-
-def _parameters(registry: Registry, task: TaskView) -> dict[str, Dimension]:
-    """Every parameter that a study file may name, with the widest that it may ask for."""
-    found = scoped("train", TRAIN_LIMITS) | scoped("adapter", ADAPTER_LIMITS)
-    for key, modality in task.modalities.items():
-        encoders = registry.encoders_of(modality)
-        found[f"{key}/encoder"] = Choice(tuple(encoders) or ("none",))
-        for name, encoder in encoders.items():
-            found |= scoped(f"{key}/{name}", encoder.space(task))
-    for kind in ("fusion", "control"):
-        for entry in registry.all(kind).values():
-            # arms share these names: the union of what their components admit
-            for name, wanted in scoped(kind, entry.component.space(task)).items():
-                found[name] = _wider(found[name], wanted) if name in found else wanted
-    for entry in registry.all("regulariser").values():
-        found |= scoped(f"regulariser/{entry.name}", entry.component.space(task))
-    return found
-
-
-def _wider(one: Dimension, two: Dimension) -> Dimension:
-    if isinstance(one, Choice) and isinstance(two, Choice):
-        return Choice((*one.options, *(o for o in two.options if o not in one.options)))
-    return one
-
-
-def _fits(name: str, limit: Dimension, value: bool | int | float | str) -> bool:
-    """Engine parameters and named choices keep to their limits; numbers of a plugin need not."""
-    named = isinstance(limit, Choice) and not all(_number(option) for option in limit.options)
-    if named or name.startswith(("train/", "adapter/")):
-        return limit.admits(value)
-    return _number(value)
-
-
-def _number(value: bool | int | float | str) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _words(limit: Dimension) -> str:
-    if isinstance(limit, Choice):
-        return f"one of {', '.join(map(str, limit.options))}"
-    return f"a number from {limit.low:g} to {limit.high:g}"

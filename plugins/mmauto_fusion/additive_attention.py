@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import (
+    Choice,
     FeatureSpec,
     Fusion,
     FusionResult,
@@ -15,7 +16,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp
+from mmauto_fusion.blocks import MLP_SPACE, after, mlp
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,8 @@ class AdditiveAttention(Fusion):
     As in Bahdanau's translator the score sees a query beside the token: here the context, which is
     the concatenation of the modalities' mean tokens, so that one modality can direct attention
     within another. Each modality is first projected to the shared width by a layer of its own.
-    The weighted sum is linear in the tokens, hence the MLP before the heads.
+    The weighted sum is linear in the tokens, hence the MLP before the heads. With
+    ``join = "concat"`` each modality's weighted sum stands apart, as in published pipelines.
     """
 
     name = "additive_attention"
@@ -37,8 +39,8 @@ class AdditiveAttention(Fusion):
     reference = "Bahdanau et al. 2015, Neural Machine Translation by Jointly Learning ..., ICLR"
 
     def space(self, task: TaskView) -> Space:
-        """Width of projection, scores and MLP; depth and dropout of the MLP."""
-        return MLP_SPACE
+        """Width of projection, scores and MLP; depth, dropout; how weighted modalities join."""
+        return {**MLP_SPACE, "join": Choice(("sum", "concat"))}
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
@@ -48,6 +50,7 @@ class AdditiveAttention(Fusion):
         from torch import nn
 
         keys, width = sorted(features), int(params["width"])
+        joined = str(params.get("join", "sum"))
 
         class Model(nn.Module):
             def __init__(self) -> None:
@@ -58,8 +61,9 @@ class AdditiveAttention(Fusion):
                 self.from_token = nn.Linear(width, width, bias=False)
                 # the softmax does not see a constant: no bias
                 self.score = nn.Linear(width, 1, bias=False)
-                self.trunk = mlp(width, params)
-                self.heads = heads(width)
+                whole = width if joined == "sum" else len(keys) * width
+                self.trunk = mlp(whole, params)
+                self.heads = heads(after(whole, params))
 
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]
@@ -74,8 +78,12 @@ class AdditiveAttention(Fusion):
                 hidden = self.from_context(context).unsqueeze(1) + self.from_token(values)
                 scores = self.score(hidden.tanh()).squeeze(-1)
                 weights = torch.where(mask, scores, float("-inf")).softmax(-1)  # (B, all T)
-                fused = self.trunk((weights.unsqueeze(-1) * values).sum(1))
-                split = torch.split(weights, [part.mask.shape[1] for part in parts], dim=1)
+                lengths = [part.mask.shape[1] for part in parts]
+                weighted = torch.split(weights.unsqueeze(-1) * values, lengths, dim=1)
+                sums = [part.sum(1) for part in weighted]  # (B, width) a modality
+                pooled = torch.cat(sums, dim=-1) if joined == "concat" else torch.stack(sums).sum(0)
+                fused = self.trunk(pooled)
+                split = torch.split(weights, lengths, dim=1)
                 attention = dict(zip(keys, split, strict=True))
                 return FusionResult(
                     self.heads(fused),

@@ -21,7 +21,7 @@ MLP_SPACE: Space = {
 
 
 def mlp(dim: int, params: Params) -> nn.Sequential:
-    """``depth`` times linear, GELU, dropout: ``(B, dim) -> (B, width)``."""
+    """``depth`` times linear, GELU, dropout: ``(B, dim) -> (B, width)``; see `after`."""
     from torch import nn
 
     width, layers = int(params["width"]), []
@@ -32,6 +32,11 @@ def mlp(dim: int, params: Params) -> nn.Sequential:
             nn.Dropout(float(params["dropout"])),
         ]
     return nn.Sequential(*layers)
+
+
+def after(dim: int, params: Params) -> int:
+    """The width behind `mlp`: a study file may ask for depth 0, which leaves ``dim``."""
+    return int(params["width"]) if int(params["depth"]) else dim
 
 
 def owned(keys: Sequence[str], *parts: nn.ModuleList) -> dict[str, list[nn.Parameter]]:

@@ -16,7 +16,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp, owned, shares
+from mmauto_fusion.blocks import MLP_SPACE, after, mlp, owned, shares
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,7 +54,9 @@ class LogitProduct(Fusion):
             def __init__(self) -> None:
                 super().__init__()
                 self.experts = nn.ModuleList(
-                    nn.Sequential(mlp(features[key].dim, params), heads(int(params["width"])))
+                    nn.Sequential(
+                        mlp(features[key].dim, params), heads(after(features[key].dim, params))
+                    )
                     for key in keys
                 )
                 self.log_precision = nn.ParameterList(torch.zeros(len(keys)) for _ in numbers)

@@ -9,6 +9,7 @@ from mmauto_image.classic import ResNet18, ResNet50, Vgg11, Vgg16
 from mmauto_image.conv_vae import ConvVae
 from mmauto_image.detector import Detector
 from mmauto_image.efficientnet_lite0 import EfficientNetLite0
+from mmauto_image.flat_cnn import FlatCnn
 from mmauto_image.small_cnn import SmallCnn
 from mmauto_image.timm_zoo import TimmZoo
 from mmauto_image.vit import VisionTransformer
@@ -20,6 +21,7 @@ def mmauto_encoders() -> Sequence[Encoder]:
     return [
         EfficientNetLite0(),
         SmallCnn(),
+        FlatCnn(),
         ResNet18(),
         ResNet50(),
         Vgg11(),

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from mmauto.plugin import Block, ConfirmationView, Figure, Section, StudyView, TargetSpec, Text
+from mmauto.plugin import (
+    Block,
+    ConfirmationView,
+    Figure,
+    Section,
+    StudyView,
+    Table,
+    TargetSpec,
+    Text,
+)
 from mmauto_sections.colours import plain
 
 
@@ -36,7 +45,36 @@ class Confusion(Section):
             return [
                 Text("A confusion matrix needs one class a row; this target has several.", "note")
             ]
-        return [_matrix(study, spec, truth, runs)]
+        return [_matrix(study, spec, truth, runs), _by_class(spec, truth, runs)]
+
+
+def _by_class(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Table:
+    """Precision, recall and F1 of each class, means over seeds."""
+    known = truth >= 0  # False for NaN, too
+    real = truth[known].astype(int)
+    rows: list[list[str | int | float | None]] = []
+    for place, name in enumerate(spec.classes):
+        each = [_rates(real == place, _guessed(run, spec)[known] == place) for run in runs]
+        precision, recall, f1 = np.mean(each, axis=0).tolist()
+        rows.append([plain(name), precision, recall, f1, int((real == place).sum())])
+    return Table(
+        ("class", "precision", "recall", "F1", "rows"), rows,
+        f"Each class on the test rows, means over {len(runs)} seeds: precision is the share right "
+        "of what was taken for the class, recall the share found of what is of the class, F1 their "
+        "harmonic mean; 0 where nothing was taken for it.",
+    )  # fmt: skip
+
+
+def _rates(real: np.ndarray, said: np.ndarray) -> tuple[float, float, float]:
+    hits = float((real & said).sum())
+    precision, recall = hits / max(1, int(said.sum())), hits / max(1, int(real.sum()))
+    return precision, recall, 2 * precision * recall / max(precision + recall, 1e-12)
+
+
+def _guessed(run: ConfirmationView, spec: TargetSpec) -> np.ndarray:
+    """``(N,)`` class places."""
+    given = run.test[spec.name]
+    return given.argmax(1) if spec.kind == "multiclass" else _over(run, spec)
 
 
 def _matrix(
@@ -46,8 +84,7 @@ def _matrix(
     counts = np.zeros((size, size))
     known = truth >= 0  # False for NaN, too
     for run in runs:
-        given = run.test[spec.name]
-        guess = given.argmax(1) if spec.kind == "multiclass" else _over(run, spec)
+        guess = _guessed(run, spec)
         np.add.at(counts, (truth[known].astype(int), guess[known]), 1)
     counts /= len(runs)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

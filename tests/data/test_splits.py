@@ -150,7 +150,18 @@ def test_numbers_are_cut_by_quantiles() -> None:
     side = sides_of(make_splits(dataset(values, "regression"), 0), 400)
     top = values > np.nanquantile(values, 0.9)
     assert np.abs(counts(side, top) - SHARES * top.sum()).max() < 2
-    assert np.abs(counts(side, np.isnan(values)) - SHARES * 40).max() < 2
+    assert (side[:40] == 0).all()  # rows without a label can only be trained on
+
+
+def test_rows_without_a_label_keep_away_from_groups_that_are_held_out() -> None:
+    values = np.random.default_rng(0).normal(size=300)
+    values[::3] = np.nan
+    data = dataset(values, "regression", groups=[row // 6 for row in range(300)])
+    splits = make_splits(data, 0)
+    held = {row // 6 for row in [*splits.valid, *splits.test]}
+    assert not held & {row // 6 for row in splits.train}
+    assert not np.isnan(values[splits.valid]).any()
+    assert np.isnan(values[splits.train]).any()
 
 
 def test_labels_are_cut_by_the_rarest() -> None:
@@ -233,7 +244,9 @@ def test_a_given_split_without_train_or_test() -> None:
 def test_a_side_without_labels() -> None:
     labels = ["a", "b"] * 4 + [None] * 4
     split = ["train"] * 6 + ["valid"] * 2 + ["test"] * 4
-    assert refused(dataset(labels, split=split)) == (
+    data = dataset(labels, split=split)
+    other = TargetColumn("z", "regression", np.arange(12.0))
+    assert refused(replace(data, targets={**data.targets, "z": other})) == (
         "every side of a split needs a row with a label, the test rows of 'd' have none of 'y'; "
         "add labelled rows or groups"
     )

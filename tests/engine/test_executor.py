@@ -91,6 +91,8 @@ def test_patience_ends_a_trial(make_job: Make, setup: Setup, registry: Registry)
         ),
         ("nan", "nan", "the training loss of epoch 1 is not a finite number"),
         ("oom", "oom", "out of memory"),
+        ("shape", "plugin", "fusion 'faulty' must give outputs of shape (32, 3) for target 'y'"),
+        ("type", "plugin", "fusion 'faulty' must give a FusionResult, it gave dict"),
     ],
 )
 def test_a_failure_is_classified_and_leaves_the_pack_alone(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from mmauto_sections import history as history_module
 from mmauto_sections import mmauto_sections
+from sklearn.metrics import precision_recall_fscore_support
 
 from mmauto.plugin import Figure, StudyView, Table, Text
 from mmauto.testing.fakes_study import fake_study
@@ -162,6 +163,23 @@ def test_the_confusion_of_two_classes_is_that_of_brute_force() -> None:
     guesses = [[p[0] > 0.5 for p in run.test["urgent"]] for run in winners(study)]
     assert np.isnan(study.truth["test"]["urgent"]).any()
     assert np.allclose(heat["z"], brute_force(study.truth["test"]["urgent"], guesses, 2))
+
+
+def test_each_class_has_the_rates_that_scikit_learn_gives() -> None:
+    study = fake_study(5)
+    truth = study.truth["test"]["diagnosis"].astype(int)
+    table = only(Table, render("confusion", study))
+    wanted = np.mean(
+        [
+            precision_recall_fscore_support(
+                truth, run.test["diagnosis"].argmax(1), labels=range(3), zero_division=0
+            )[:3]
+            for run in winners(study)
+        ],
+        axis=0,
+    )
+    assert np.allclose([row[1:4] for row in table.rows], wanted.T)
+    assert [row[4] for row in table.rows] == np.bincount(truth, minlength=3).tolist()
 
 
 def test_a_class_that_the_test_rows_lack_has_an_empty_row() -> None:

@@ -81,7 +81,7 @@ class Faulty(Fusion):
     stage = "early"
 
     def space(self, task: Any) -> Mapping[str, Any]:
-        return {"how": Choice(("raise", "nan", "oom", "exit", "hang"))}
+        return {"how": Choice(("raise", "nan", "oom", "exit", "hang", "shape", "type"))}
 
     def build(self, features: Any, heads: Any, params: Any) -> Any:
         import os
@@ -108,6 +108,10 @@ class Faulty(Fusion):
                 if how == "hang":
                     time.sleep(60)
                 outputs = self.head(next(iter(tokens.values())).mean())
+                if how == "type":
+                    return outputs
+                if how == "shape":
+                    return FusionResult({name: value[:1] for name, value in outputs.items()})
                 return FusionResult({name: value * float("nan") for name, value in outputs.items()})
 
         return Fails()
