@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import asdict, replace
 
 from mmauto.config import StudyConfig, difference, from_mapping
-from mmauto.engine.jobs import Outcome
+from mmauto.engine.jobs import NOTE, Outcome
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.process import ProcessExecutor
 from mmauto.errors import ConfigError
@@ -39,8 +39,9 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
     took_in: list[Callable[[Outcome], None]] = []
     # workers import torch while the data is read
     device = find_device(config.device)
+    say = _heard(watcher)
     runners = [
-        ProcessExecutor(config.trial_timeout, watcher.saying, lambda outcome: took_in[-1](outcome))
+        ProcessExecutor(config.trial_timeout, say, lambda outcome: took_in[-1](outcome))
         for _ in range(config.workers or default_workers(device))
     ]
     crew = Crew(runners)
@@ -68,6 +69,20 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         raise
     _leave(store, start)
     return config
+
+
+def _heard(watcher: Watcher) -> Callable[[str], None]:
+    """What workers say; notes of encoders stay, once each however many workers say them."""
+    told: set[str] = set()
+
+    def say(text: str) -> None:
+        if not text.startswith(NOTE):
+            watcher.saying(text)
+        elif text not in told:
+            told.add(text)
+            watcher.note(text.removeprefix(NOTE))
+
+    return say
 
 
 def _work(

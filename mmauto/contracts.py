@@ -83,7 +83,10 @@ class Encoder(Component):
 
     @abstractmethod
     def fit(self, train: Column, params: Params) -> State:
-        """Vocabulary, statistics ...: learned from TRAIN rows only."""
+        """Vocabulary, statistics ...: learned from TRAIN rows only.
+
+        ``notes``, a list of sentences in it, are told to the user and stand in the model card.
+        """
 
     @abstractmethod
     def prepare(self, column: Column, state: State, params: Params) -> Mapping[str, Tensor]:

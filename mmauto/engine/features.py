@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mmauto.contracts import Encoder, State
 from mmauto.engine.cache import ArrayCache, Part, digest
-from mmauto.engine.jobs import Setup
+from mmauto.engine.jobs import NOTE, Setup
 from mmauto.registry import Registry
 from mmauto.space import Params
 from mmauto.values import Column, FeatureSpec, Tokens
@@ -122,6 +122,8 @@ class Features:
     def _make(self, key: str, encoder: Encoder, params: Params) -> Inputs:
         column = self.setup.dataset.columns[key]
         state = encoder.fit(column.take(self.setup.splits.train), params)
+        for note in state.get("notes", ()):
+            self.say(f"{NOTE}{encoder.name} ({key}): {note}")
         frozen = encoder.frozen(params)
 
         def prepared() -> Iterator[Part]:

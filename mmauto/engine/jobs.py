@@ -16,6 +16,9 @@ from mmauto.space import Params, unscoped
 from mmauto.values import TargetSpec
 from mmauto.views import Costs, Failure, Predictions
 
+NOTE = "note: "
+"""Begins a sentence of a worker that stays, among those on what is going on."""
+
 Report: TypeAlias = Callable[[int, Mapping[int, float]], Mapping[int, bool]]
 """(epoch, job id -> validation metric) -> job id -> whether to go on."""
 

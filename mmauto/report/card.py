@@ -159,6 +159,8 @@ def _model(line: Standing, about: Mapping[str, Any]) -> Iterator[str]:
     for key, column in about["columns"].items():
         source = ", ".join(_inert(name) for name in column.get("source", []))
         yield f"- {_inert(key)}: encoder `{column['encoder']}` on column {source}"
+        for note in column.get("state", {}).get("notes", []):
+            yield f"  - {_inert(str(note))}"
     yield f"- made with {', '.join(sorted(set(about['plugins'].values())))}"
     for name, cuts in about.get("thresholds", {}).items():
         if cuts:

@@ -165,7 +165,7 @@ def _scaled(pixels: Tensor, state: State) -> Tensor:
 def _dim(config: Any, folder: Path) -> int:
     sizes = getattr(config, "hidden_sizes", None)
     found = sizes[-1] if sizes else getattr(config, "hidden_size", None)
-    if found is None or hasattr(config, "vocab_size"):
+    if found is None or (hasattr(config, "vocab_size") and not hasattr(config, "image_size")):
         raise DataError(
             f"hf_image reads models of one image (ViT, DINOv2 and their like), {folder} is a "
             f"{config.model_type}; give another model"

@@ -72,7 +72,9 @@ def _layers(model: Any) -> tuple[Any, str]:
     parts = dict(model.named_children())
     holder = parts.get("encoder", model)
     name = next((n for n in ("layers", "layer") if hasattr(holder, n)), "")
-    if not name or "embeddings" not in parts or not set(parts) <= KNOWN:
+    # a hierarchy (Swin and its like) changes the number and width of tokens between its stages
+    staged = hasattr(model.config, "depths")
+    if not name or staged or "embeddings" not in parts or not set(parts) <= KNOWN:
         raise DataError(
             "tune = last_layers or lora cuts a model between its layers, in a "
             f"{type(model).__name__} they are not recognised; use tune = frozen or full, or a "

@@ -32,9 +32,9 @@ SOURCES = ("scratch", "random", "pretrained")
 class TimmZoo(Encoder):
     """One token: the pooled features of a network of timm, without its classifier.
 
-    ``weights`` is ``scratch`` (trained from random ones), ``random`` (frozen ones of a fixed seed),
-    ``pretrained`` (timm's own, from its cache or the hub) or a file; those two are frozen unless
-    ``tune`` is ``full``.
+    ``weights`` is ``scratch`` (random ones, always trained), ``random`` (those of a fixed seed),
+    ``pretrained`` (timm's own, from its cache or the hub) or a file; the last three are frozen
+    unless ``tune`` is ``full``.
     """
 
     name = "timm"

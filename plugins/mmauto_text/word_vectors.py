@@ -58,7 +58,7 @@ class WordVectors(Encoder):
         return not params["tune"]
 
     def fit(self, train: Column, params: Params) -> State:
-        """``vocabulary``, its ``vectors`` (V, D), ``length``, and ``coverage``.
+        """``vocabulary``, its ``vectors`` (V, D), ``length``, ``coverage``, and ``notes`` on it.
 
         ``coverage`` is the share of ``distinct`` and of ``running`` train words with a vector.
 
@@ -72,14 +72,17 @@ class WordVectors(Encoder):
         known = sorted(vectors)
         table = np.array([vectors[word] for word in known], dtype=np.float32)
         length = max((len(text) for text in texts), default=0)
+        distinct = len(known) / max(len(counts), 1)
+        running = sum(counts[word] for word in known) / max(counts.total(), 1)
         return {
             "vocabulary": known,
             "vectors": table if known else np.zeros((0, RANDOM), dtype=np.float32),
             "length": min(max(length, 1), LONGEST),
-            "coverage": {
-                "distinct": len(known) / max(len(counts), 1),
-                "running": sum(counts[word] for word in known) / max(counts.total(), 1),
-            },
+            "coverage": {"distinct": distinct, "running": running},
+            "notes": [
+                f"{file or 'random vectors'}: {distinct:.1%} of the {len(counts):,} distinct train "
+                f"words have a vector, {running:.1%} of the running words"
+            ],
         }
 
     def prepare(self, column: Column, state: State, params: Params) -> Mapping[str, Tensor]:

@@ -72,14 +72,13 @@ def test_the_autoencoder_learns_to_draw_its_pictures() -> None:
     module = encoder.build({}, params).train()
     arrays = encoder.prepare(column, {}, params)
     optimiser = torch.optim.AdamW(module.parameters(), 3e-3)
-    seen = []
     for _ in range(60):
-        loss = torch.stack(list(module(**arrays).losses.values())).sum()
+        losses = module(**arrays).losses
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        seen.append(float(loss.detach()))
-    assert seen[-1] < 0.4 * seen[0]
+    # the mean picture alone would leave 0.073
+    assert float(losses["reconstruction"].detach()) < 0.03
 
 
 @needs_timm
@@ -170,6 +169,19 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     BertModel(small).save_pretrained(tmp_path)
     with pytest.raises(DataError, match="hf_image reads models of one image"):
         encoded(HfImage(), model=str(tmp_path))
+
+
+def test_a_hierarchy_is_not_cut_between_layers(tmp_path: Path) -> None:
+    from transformers import SwinConfig, SwinModel
+
+    configs: Any = SwinConfig
+    small = configs(
+        image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 1], window_size=4
+    )
+    SwinModel(small).save_pretrained(tmp_path)
+    assert encoded(HfImage(), model=str(tmp_path)).shape == (4, 1, 16)
+    with pytest.raises(DataError, match="in a SwinModel they are not recognised"):
+        encoded(HfImage(), model=str(tmp_path), tune="last_layers")
 
 
 def test_changed_weights_are_noticed(vit: Path, tmp_path: Path) -> None:
