@@ -11,10 +11,11 @@ search: $(VENV)/.installed ## install, search the simulated medical task, report
 	$(BIN)/mmauto search --task medical $(ARGS)
 
 test: $(VENV)/.installed-dev lint ## install what tests need, run everything
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
 lint: $(VENV)/.installed-dev ## formatting, types, layers
 	$(BIN)/ruff format --check .

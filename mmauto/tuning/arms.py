@@ -16,7 +16,7 @@ from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
 from mmauto.tuning.admit import ALL, ONLY, check_names, check_space
-from mmauto.values import TaskView
+from mmauto.values import FeatureSpec, TaskView
 from mmauto.views import ArmView, Finding
 
 SINGLE = "concat_mlp"
@@ -73,7 +73,10 @@ def make_arms(
     arms = []
     for name in _fusions(registry, config):
         fusion = registry.fusion(name)
-        if fusion.missing() is None and len(task.modalities) > 1:
+        reason = refusal(fusion, task, tuple(task.modalities))
+        if reason and name in config.fusions:
+            raise ConfigError(f"fusion {name!r} cannot take part here: {reason}; leave it out")
+        if fusion.missing() is None and len(task.modalities) > 1 and not reason:
             view = ArmView(name, "fusion", name, fusion.stage, fusion.summary)
             own = scoped("fusion", fusion.space(task))
             arms.append(_arm(view, tuple(task.modalities), encoders, own, registry, task, config))
@@ -111,6 +114,11 @@ def _fusions(registry: Registry, config: StudyConfig) -> tuple[str, ...]:
         return config.fusions
     found = {name: registry.fusion(name) for name in registry.all("fusion")}
     return tuple(name for name, fusion in found.items() if fusion.default or config.fusions)
+
+
+def refusal(fusion: Fusion, task: TaskView, keys: Sequence[str]) -> str | None:
+    """Why a fusion cannot have the task's targets or so many modalities; None where it can."""
+    return fusion.refuses(dict.fromkeys(keys, FeatureSpec(1, 64)), task.targets)
 
 
 def fitting(fusion: Fusion, registry: Registry, names: Sequence[str]) -> tuple[str, ...]:
@@ -178,6 +186,9 @@ def _own_arm(name: str, registry: Registry, task: TaskView, config: StudyConfig)
     odd = [key for key in keys if key not in task.modalities]
     if odd:
         raise ConfigError(unknown("modality", odd[0], task.modalities, source=source))
+    reason = refusal(fusion, task, keys)
+    if reason:
+        raise ConfigError(f"{source}: fusion {fusion.name!r} cannot take part here: {reason}")
     space = given.get("space", {})
     check_space(registry, task, space, f"{source}.space")
     encoders = {}

@@ -19,7 +19,7 @@ from mmauto.plugin import (
     TaskView,
     Tokens,
 )
-from mmauto_fusion.blocks import MLP_SPACE, mlp, owned
+from mmauto_fusion.blocks import MLP_SPACE, mlp, owned, shares
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,11 +50,11 @@ class Trusted(Fusion):
     def refuses(
         self, features: Mapping[str, FeatureSpec], targets: Mapping[str, TargetSpec]
     ) -> str | None:
-        """Evidence is for one of several classes."""
-        odd = [t.name for t in targets.values() if t.kind not in ("binary", "multiclass")]
-        if not odd:
+        """Evidence is for one of several classes: one target at least must have such."""
+        if any(target.kind in CLASSES for target in targets.values()):
             return None
-        return f"evidence is for exclusive classes; target {odd[0]!r} is {targets[odd[0]].kind}"
+        first = next(iter(targets.values()))
+        return f"evidence is for exclusive classes; target {first.name!r} is {first.kind}"
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
@@ -65,13 +65,18 @@ class Trusted(Fusion):
         from torch.nn import functional as F
 
         keys, width = sorted(features), int(params["width"])
-        classes = {name: len(spec.classes) for name, spec in heads.targets.items()}
+        specs = heads.targets
+        classes = {n: len(spec.classes) for n, spec in specs.items() if spec.kind in CLASSES}
+        others = {n: spec.width for n, spec in specs.items() if spec.kind not in CLASSES}
 
         class Model(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.trunks = nn.ModuleList(mlp(features[key].dim, params) for key in keys)
                 self.evidence = nn.ModuleList(nn.Linear(width, sum(classes.values())) for _ in keys)
+                self.plain = nn.ModuleList(
+                    nn.Linear(width, sum(others.values())) for _ in keys if others
+                )
                 self.divergence: Tensor
                 self.register_buffer("divergence", torch.tensor(float(params["divergence"])))
 
@@ -81,9 +86,10 @@ class Trusted(Fusion):
             def forward(
                 self, tokens: dict[str, Tokens], present: dict[str, Tensor]
             ) -> FusionResult:
+                hidden = [t(tokens[k].mean()) for k, t in zip(keys, self.trunks, strict=True)]
                 found: dict[str, dict[str, Tensor]] = {}  # key -> target -> alpha (B, K)
-                for key, trunk, layer in zip(keys, self.trunks, self.evidence, strict=True):
-                    evidence = F.softplus(layer(trunk(tokens[key].mean())))
+                for key, part, layer in zip(keys, hidden, self.evidence, strict=True):
+                    evidence = F.softplus(layer(part))
                     alpha = evidence * present[key].unsqueeze(-1).to(evidence.dtype) + 1
                     split = torch.split(alpha, list(classes.values()), dim=-1)
                     found[key] = dict(zip(classes, split, strict=True))
@@ -91,11 +97,22 @@ class Trusted(Fusion):
                 first = next(iter(classes))
                 sure = {key: 1 - classes[first] / found[key][first].sum(-1) for key in keys}
                 total = torch.stack(list(sure.values())).sum(0).clamp(min=1e-6)
+                votes = {
+                    key: {name: logits(name, alpha) for name, alpha in part.items()}
+                    for key, part in found.items()
+                }
+                for key, part, layer in zip(keys, hidden, self.plain, strict=bool(others)):
+                    split = torch.split(layer(part), list(others.values()), dim=-1)
+                    votes[key] |= dict(zip(others, split, strict=True))
+                mean = shares(present, hidden[0])
+                outputs = {name: logits(name, alpha) for name, alpha in joint.items()}
+                for name in others:
+                    parts = [mean[key].unsqueeze(-1) * votes[key][name] for key in keys]
+                    outputs[name] = torch.stack(parts).sum(0)
                 return FusionResult(
-                    {name: logits(name, alpha) for name, alpha in joint.items()},
+                    {name: outputs[name] for name in specs},
                     per_modality={
-                        key: {name: logits(name, alpha) for name, alpha in part.items()}
-                        for key, part in found.items()
+                        k: {name: vote[name] for name in specs} for k, vote in votes.items()
                     },
                     weights={key: value / total for key, value in sure.items()},
                     aux={"alpha": joint, "alphas": found},
@@ -110,6 +127,8 @@ class Trusted(Fusion):
                 """Evidence losses of the combination and of every modality that is there."""
                 strength = self.divergence * min(1.0, 2 * batch.progress)
                 total = self.expected(result.aux["alpha"], batch, strength, None)
+                if others:
+                    total = total + task_loss({n: result.outputs[n] for n in others}).mean()
                 for key in keys:
                     alphas = result.aux["alphas"][key]
                     total = total + self.expected(alphas, batch, strength, batch.present[key])
@@ -163,3 +182,6 @@ def to_uniform(alpha: Tensor) -> Tensor:
     spread = total.lgamma() - alpha.lgamma().sum(-1) - math.lgamma(count)
     pull = (alpha - 1) * (alpha.digamma() - total.unsqueeze(-1).digamma())
     return spread + pull.sum(-1)
+
+
+CLASSES = ("binary", "multiclass")

@@ -109,7 +109,7 @@ def fit(
         **defaults(scoped("fusion", REGISTRY.fusion(fusion).space(world.task))),
         "adapter/width": adapter, "train/lr": 3e-3, "train/weight_decay": 1e-2,
         "train/batch_size": 64, "train/optimiser": "adamw", "train/schedule": "cosine",
-        "regulariser": regulariser,
+        "regulariser": regulariser, **{f"{key}/encoder": "made" for key in world.features},
     }  # fmt: skip
     if regulariser != "none":
         own = REGISTRY.regulariser(regulariser).space(world.task)

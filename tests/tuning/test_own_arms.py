@@ -85,6 +85,24 @@ def test_a_regulariser_that_a_fusion_cannot_have_is_left_out_with_a_sentence() -
     assert "'ogm_ge' needs per_modality of a fusion, which concat_mlp" in finding.text
 
 
+def test_a_fusion_that_refuses_the_targets_is_no_arm() -> None:
+    numbers = TaskView(
+        "t", dict(TASK.modalities), {"y": TargetSpec("y", "regression")}, "y", "r2"
+    )  # fmt: skip
+
+    def names(**settings: Any) -> set[str]:
+        return {
+            a.name for a in make_arms(REGISTRY, numbers, from_mapping({"task": "t", **settings}))
+        }
+
+    assert "gmu" in names(fusions="all")
+    assert "trusted" not in names(fusions="all")
+    with pytest.raises(ConfigError, match="fusion 'trusted' cannot take part here: evidence is"):
+        names(fusions="trusted")
+    with pytest.raises(ConfigError, match="arms.mine: fusion 'trusted' cannot take part here"):
+        names(arms={"mine": {"fusion": "trusted"}})
+
+
 def test_random_weights_are_said() -> None:
     space = {"image/encoder": "resnet18", "image/resnet18/weights": "random"}
     found = arms(arms={"mine": {"fusion": "gmu", "space": space}})
