@@ -99,7 +99,7 @@ def test_a_fusion_that_refuses_the_targets_is_no_arm() -> None:
     assert "trusted" not in names(fusions="all")
     with pytest.raises(ConfigError, match="fusion 'trusted' cannot take part here: evidence is"):
         names(fusions="trusted")
-    with pytest.raises(ConfigError, match="arms.mine: fusion 'trusted' cannot take part here"):
+    with pytest.raises(ConfigError, match=r"arms\.mine: fusion 'trusted' cannot take part here"):
         names(arms={"mine": {"fusion": "trusted"}})
 
 
