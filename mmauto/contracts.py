@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from mmauto.views import Block, StudyView
 
 API_VERSION = 1
-"""Raised when a contract changes in a way that plugins notice; checked when a plugin loads."""
+"""Raised when a contract changes in a way that plugins notice; checked when a plugin loads.
+
+Version 1 is that of the first release: until then it may change under its number.
+"""
 
 Stage: TypeAlias = Literal[
     "early",

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 LATE = Path(__file__).parent / "assets" / "late"
 SETTINGS: dict[str, Any] = {
-    "target": "label", "text": "note", "tabular": ["x"], "trials": 3, "epochs": 2,
-    "confirm_seeds": 1, "workers": 1, "generation": 3, "controls": ["majority"], "name": "s",
+    "target": "label", "text": "note", "tabular": ["x"], "trials": 5, "epochs": 2,
+    "confirm_seeds": 1, "workers": 1, "generation": 5, "controls": ["majority"], "name": "s",
     "exclude": ["joint_auxiliary", "additive_attention", "cross_attention", "logit_product",
                 "logit_mean"],
 }  # fmt: skip
@@ -54,6 +54,7 @@ def test_a_new_plugin_joins_on_resume(
     assert {trial.arm for trial in fresh} == {"late_plain"}
     assert len(fresh) == SETTINGS["trials"]
     chosen = {trial.params["text/encoder"] for trial in fresh}
+    assert "late_letters" in chosen  # an encoder is a wider choice
     assert chosen <= {"bag_of_words", "minilm", "late_letters"}
     found = {line.arm.name for line in second.view().comparison.standings}
     assert found == names | {"late_plain"}

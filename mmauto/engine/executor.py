@@ -160,7 +160,7 @@ class _Live:
         except StopIteration as stop:
             return self._timed(stop.value, start)
         except Exception as error:
-            failure = classify(error, self.registry)
+            failure = classify(error, self.registry, self.job.candidate)
             return self._timed(
                 Outcome(
                     self.job.id, "failed", curve=tuple(self.curve), losses=tuple(self.losses),

@@ -29,9 +29,13 @@ def hold_out(rows: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def side_losses(
     model: MultimodalModel, data: Data, loss: TaskLoss, rows: Tensor
 ) -> dict[str, float]:
-    """The mean task loss of ``"joint"`` and of each modality that has outputs of its own."""
+    """The mean task loss of ``"joint"`` and of each modality that has outputs of its own.
+
+    Over the rows with a label, a modality's own over those in which it is there.
+    """
     model.eval()
     totals: dict[str, Tensor] = {}
+    counts: dict[str, Tensor] = {}
     rows = rows[:MOST]
     with torch.inference_mode(), precision(rows.device):
         for index in torch.split(rows, 256):
@@ -39,7 +43,10 @@ def side_losses(
             batch, result = data.batch(index, present, 1.0), model(arrays, present)
             parts: dict[str, Mapping[str, Tensor]] = {JOINT: result.outputs}
             parts |= result.per_modality or {}
+            known = torch.stack(list(batch.observed.values())).any(0)
             for name, outputs in parts.items():
-                total = loss(outputs, batch).sum()
-                totals[name] = totals[name] + total if name in totals else total
-    return {name: float(total) / len(rows) for name, total in totals.items()}
+                here = known if name == JOINT else known & present[name]
+                total = (loss(outputs, batch) * here).sum()
+                totals[name] = totals.get(name, torch.zeros_like(total)) + total
+                counts[name] = counts.get(name, torch.zeros_like(total)) + here.sum()
+    return {name: float(total / counts[name].clamp(min=1)) for name, total in totals.items()}

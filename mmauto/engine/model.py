@@ -63,6 +63,7 @@ class MultimodalModel(nn.Module):
         self.specs = specs
         kind = str(candidate.params.get("train/target_weights", "fixed"))
         self.weights = target_weights(kind, list(specs))
+        self.unlabelled = any(registry.regulariser(n).unlabelled for n in candidate.regularisers)
         self.regularisers = nn.ModuleList()
         for name in candidate.regularisers:
             own = unscoped(f"regulariser/{name}", candidate.params)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmauto.engine.jobs import Candidate
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel
 from mmauto.values import Batch, FusionResult, Tokens
@@ -74,6 +75,38 @@ def objective(
     for term in terms:
         value = value + term
     return value, result, batch
+
+
+def first_odd(
+    model: MultimodalModel,
+    arrays: Mapping[str, Mapping[str, Tensor]],
+    batch: Batch,
+    loss: TaskLoss,
+    candidate: Candidate,
+) -> tuple[str, str]:
+    """(kind, name) of the first component that makes a number that is not finite.
+
+    Weights that went bad make an encoder's tokens bad too; then it is the fusion, where they met.
+    """
+    forward = Again(model, loss)
+    with torch.no_grad():
+        tokens = model.tokens(arrays, batch.present)
+        for key, part in tokens.items():
+            odd = not bool(part.values[batch.present[key]].isfinite().all())
+            weights = model.adapters[model.keys.index(key)].parameters()
+            if odd and all(bool(weight.isfinite().all()) for weight in weights):
+                return "encoder", candidate.encoder(key)
+        result = forward(tokens, batch)
+        names = zip(candidate.regularisers, model.regularisers, strict=True)
+        for name, module in names if _finite(result) else ():
+            extra = optional(module, "loss")
+            if extra and not bool(extra(result, batch, tokens, forward).isfinite()):
+                return "regulariser", name
+    return "fusion", candidate.component
+
+
+def _finite(result: FusionResult) -> bool:
+    return all(bool(value.isfinite().all()) for value in result.outputs.values())
 
 
 def augmented(

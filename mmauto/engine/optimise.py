@@ -13,7 +13,7 @@ from mmauto.space import Params
 
 
 def make_optimiser(trained: Sequence[nn.Parameter], params: Params) -> torch.optim.Optimizer:
-    """AdamW by default; norms, biases and tokens are not decayed."""
+    """AdamW by default; parameters of one dimension (norms, biases, absent tokens) do not decay."""
     groups: list[dict[str, Any]] = [
         {
             "params": [p for p in trained if p.ndim > 1],

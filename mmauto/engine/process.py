@@ -78,7 +78,9 @@ class ProcessExecutor(Runner):
 
     def _failed(self, job: TrialJob, lost: LostExecutorError) -> Outcome:
         kind: Any = lost.kind
-        outcome = Outcome(job.id, "failed", failure=Failure(kind, str(lost), lost.log))
+        chosen = job.candidate
+        text = f"{chosen.kind} {chosen.component!r}: {lost}"
+        outcome = Outcome(job.id, "failed", failure=Failure(kind, text, lost.log))
         self.done(outcome)
         return outcome
 

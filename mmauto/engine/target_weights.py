@@ -77,12 +77,16 @@ class GradNorm(Fixed):
         """One step of the weights; {target: ()} mean losses and the fused vector they come from."""
         if fused is None or not fused.requires_grad:
             return
+        if not any(bool(mean.detach() > 0) for mean in means.values()):
+            return
         slopes = [torch.autograd.grad(means[n], fused, retain_graph=True)[0] for n in self.names]
         with torch.no_grad():
             sizes = torch.stack([slope.norm() for slope in slopes])
             now = torch.stack([means[name].detach() for name in self.names])
             self.first.copy_(torch.where(self.first > 0, self.first, now))
             progress = now / self.first.clamp(min=1e-6)
+            # a target without a label in this batch tells nothing of its progress
+            progress = torch.where(now > 0, progress, progress[now > 0].mean())
             rate = progress / progress.mean().clamp(min=1e-6)
             seen = self.weights * sizes
             wanted = seen.mean() * rate**ALPHA

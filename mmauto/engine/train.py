@@ -24,7 +24,7 @@ from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel
-from mmauto.engine.objective import augmented, objective, optional
+from mmauto.engine.objective import augmented, first_odd, objective, optional
 from mmauto.engine.optimise import make_optimiser, make_schedule
 
 EVALUATION_BATCH = 512
@@ -32,7 +32,15 @@ CLIP = 1.0
 
 
 class NotFiniteError(Exception):
-    """The loss or a prediction is NaN or infinite: the trial cannot go on."""
+    """The loss or a prediction is NaN or infinite: the trial cannot go on.
+
+    Attributes:
+        component: (kind, name) of the first component whose numbers are not finite, where known.
+    """
+
+    def __init__(self, text: str, component: tuple[str, str] | None = None):
+        super().__init__(text)
+        self.component = component
 
 
 @dataclass
@@ -61,6 +69,8 @@ def train(
     """
     device, params = torch.device(setup.device), job.candidate.params
     whole = torch.from_numpy(setup.splits.train).to(device)
+    if not model.unlabelled:  # rows without any label would only dilute the batches
+        whole = whole[torch.stack([data.observed[name][whole] for name in setup.specs]).any(0)]
     listeners = [found for r in model.regularisers if (found := optional(r, "epoch"))]
     rows, held = hold_out(whole, job.seed) if listeners else (whole, whole[:0])
     size = min(int(params["train/batch_size"]), len(rows))
@@ -97,7 +107,10 @@ def train(
             step += 1
         done.losses.append(float(total) / len(rows))
         if not math.isfinite(done.losses[-1]):
-            raise NotFiniteError(f"the training loss of epoch {epoch + 1} is not a finite number")
+            raise NotFiniteError(
+                f"the training loss of epoch {epoch + 1} is not a finite number",
+                first_odd(model, arrays, batch, loss, job.candidate),
+            )
         if listeners:
             for listen in listeners:
                 listen(*(side_losses(model, data, loss, part) for part in (rows, held)))

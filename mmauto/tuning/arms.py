@@ -128,8 +128,8 @@ def fitting(fusion: Fusion, registry: Registry, names: Sequence[str]) -> tuple[s
 
 
 def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> list[Finding]:
-    """A sentence a regulariser that some arms are searched without."""
-    found = []
+    """A sentence for what some arms are searched without: regularisers, GradNorm."""
+    found = [_without_fused(arms, registry)]
     for name in [name for name in config.regularisers if name != "none"]:
         needs = registry.regulariser(name)
         without = [
@@ -146,7 +146,23 @@ def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> l
                     "these arms are searched without it",
                 )
             )
-    return found
+    return [finding for finding in found if finding is not None]
+
+
+def _without_fused(arms: Sequence[Arm], registry: Registry) -> Finding | None:
+    lacking = []
+    for arm in arms:
+        weights = arm.space.get("train/target_weights")
+        asked = isinstance(weights, Choice) and "gradnorm" in weights.options
+        if asked and "fused" not in registry.fusion(arm.view.component).gives:
+            lacking.append(arm.name)
+    if not lacking:
+        return None
+    return Finding(
+        "target_weights",
+        f"GradNorm needs the fused vector of a fusion, which {', '.join(lacking)} do not give",
+        "their targets keep equal weights",
+    )
 
 
 def untrained(arms: Sequence[Arm]) -> list[Finding]:

@@ -62,7 +62,7 @@ class AdditiveAttention(Fusion):
                 # the softmax does not see a constant: no bias
                 self.score = nn.Linear(width, 1, bias=False)
                 whole = width if joined == "sum" else len(keys) * width
-                self.trunk = mlp(whole, params)
+                self.trunk = mlp(whole, params, least=0)
                 self.heads = heads(after(whole, params))
 
             def forward(

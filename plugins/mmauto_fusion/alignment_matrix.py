@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 class AlignmentMatrix(Fusion):
     """``f(X A^T, Y)``: features of every other modality times a learned matrix into the anchor's.
 
-    The anchor is the last modality by name (text beside image). The mapped features, the anchor's
-    and their elementwise product go through an MLP. ``collinearity`` adds the mean of one minus the
-    squared cosine between mapped and anchor features, over rows where both are there.
+    The anchor is the last modality by name (text beside image). The mapped features and the
+    anchor's (with ``product`` their elementwise product too) go through an MLP. ``collinearity``
+    adds the mean of one minus the squared cosine between mapped and anchor features, over rows
+    where both are there.
     """
 
     name = "alignment_matrix"
@@ -38,8 +39,12 @@ class AlignmentMatrix(Fusion):
     gives = frozenset({"fused"})
 
     def space(self, task: TaskView) -> Space:
-        """The MLP's width, depth and dropout, and the weight of the collinearity penalty."""
-        return {**MLP_SPACE, "collinearity": Choice((0.0, 0.01, 0.1), 0.0)}
+        """The MLP's sizes, whether it sees the product too, and the collinearity penalty."""
+        return {
+            **MLP_SPACE,
+            "product": Choice((True, False)),
+            "collinearity": Choice((0.0, 0.01, 0.1), 0.0),
+        }
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
@@ -50,7 +55,7 @@ class AlignmentMatrix(Fusion):
 
         keys, weight = sorted(features), float(params["collinearity"])
         anchor, others = keys[-1], keys[:-1]
-        dim = features[anchor].dim
+        dim, product = features[anchor].dim, bool(params.get("product", True))
 
         class Model(nn.Module):
             def __init__(self) -> None:
@@ -58,7 +63,7 @@ class AlignmentMatrix(Fusion):
                 self.maps = nn.ModuleList(
                     nn.Linear(features[key].dim, dim, bias=False) for key in others
                 )
-                self.trunk = mlp(dim * (1 + 2 * len(others)), params)
+                self.trunk = mlp(dim * (1 + (1 + product) * len(others)), params)
                 self.heads = heads(int(params["width"]))
 
             def forward(
@@ -68,7 +73,7 @@ class AlignmentMatrix(Fusion):
                 parts, losses = [goal], {}
                 for key, matrix in zip(others, self.maps, strict=True):
                     mapped = matrix(tokens[key].mean())
-                    parts += [mapped, mapped * goal]
+                    parts += [mapped, mapped * goal] if product else [mapped]
                     if weight:
                         both = (present[key] & present[anchor]).to(goal.dtype)
                         cosine = nn.functional.cosine_similarity(mapped, goal, dim=-1)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mmauto.plugin import Choice, FeatureSpec, Float, Int, Params, Space, Tokens
+from mmauto.plugin import Choice, DataError, FeatureSpec, Float, Int, Params, Space, Tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,6 +35,12 @@ def attention_layer(params: Params) -> nn.Module:
     from torch import nn
 
     width, count, rate = int(params["width"]), int(params["heads"]), float(params["dropout"])
+
+    if width % count:
+        raise DataError(
+            f"an attention's width is a multiple of its heads, the study's space gives "
+            f"fusion/width = {width} and fusion/heads = {count}; change one of them"
+        )
 
     class Layer(nn.Module):
         def __init__(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mmauto.plugin import Choice, Float, Int, Params, Space
+from mmauto.plugin import Choice, DataError, Float, Int, Params, Space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,10 +20,19 @@ MLP_SPACE: Space = {
 }
 
 
-def mlp(dim: int, params: Params) -> nn.Sequential:
-    """``depth`` times linear, GELU, dropout: ``(B, dim) -> (B, width)``; see `after`."""
+def mlp(dim: int, params: Params, least: int = 1) -> nn.Sequential:
+    """``depth`` times linear, GELU, dropout: ``(B, dim) -> (B, width)``; see `after`.
+
+    Raises:
+        DataError: the depth is below ``least``.
+    """
     from torch import nn
 
+    if int(params["depth"]) < least:
+        raise DataError(
+            f"this fusion's depth is at least {least}, the study's space gives "
+            f"fusion/depth = {params['depth']}; raise it"
+        )
     width, layers = int(params["width"]), []
     for layer in range(int(params["depth"])):
         layers += [

@@ -11,6 +11,7 @@ from mmauto.plugin import (
     Fusion,
     FusionResult,
     HeadFactory,
+    Int,
     Params,
     Space,
     TaskView,
@@ -27,7 +28,7 @@ class Bottleneck(Fusion):
 
     In every layer a modality's Transformer reads its own tokens and the bottlenecks; the
     bottlenecks that the modalities' layers give are averaged. So what one modality tells another
-    must pass ``bottlenecks`` vectors.
+    must pass ``bottlenecks`` vectors. The first layer fills them, so there are two at least.
     """
 
     name = "bottleneck"
@@ -39,7 +40,7 @@ class Bottleneck(Fusion):
 
     def space(self, task: TaskView) -> Space:
         """Width, heads, layers, dropout and the number of bottleneck tokens."""
-        return {**ATTENTION_SPACE, "bottlenecks": Choice((1, 2, 4, 8), 4)}
+        return {**ATTENTION_SPACE, "layers": Int(2, 4, 2), "bottlenecks": Choice((1, 2, 4, 8), 4)}
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params

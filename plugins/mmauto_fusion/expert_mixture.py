@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ExpertMixture(Fusion):
-    """A router mixes experts; it sees the modalities' features and which of them are present.
+    """A router picks two experts a row by the features and by which modalities are present.
 
     Experts read all modalities' projected means. The router's scores begin with a learned row for
     each combination of present modalities, so that a combination has experts of its own.
@@ -70,6 +70,8 @@ class ExpertMixture(Fusion):
                 self.experts = nn.ModuleList(mlp(len(keys) * width, params) for _ in range(count))
                 self.router = nn.Linear(len(keys) * width, count)
                 self.combinations = nn.Embedding(2 ** len(keys), count)
+                # a combination that training never shows leaves the choice to the router
+                nn.init.zeros_(self.combinations.weight)
                 self.heads = heads(width)
                 self.balance: Tensor
                 self.register_buffer("balance", torch.tensor(float(params["balance"])))
@@ -86,7 +88,8 @@ class ExpertMixture(Fusion):
                 whole = torch.cat(parts, dim=-1)
                 here = torch.stack([present[key] for key in keys], dim=-1).long()
                 scores = self.router(whole) + self.combinations((here * self.places).sum(-1))
-                gates = scores.softmax(-1)  # (B, experts)
+                least = scores.topk(PICKED, dim=-1).values[:, -1:]
+                gates = scores.where(scores >= least, float("-inf")).softmax(-1)  # (B, experts)
                 opinions = torch.stack([expert(whole) for expert in self.experts], dim=1)
                 fused = (gates.unsqueeze(-1) * opinions).sum(1)
                 load = gates.mean(0)
@@ -100,3 +103,4 @@ class ExpertMixture(Fusion):
 
 
 MOST = 10
+PICKED = 2

@@ -85,9 +85,7 @@ class Film(Fusion):
                 for key, layer in zip(others, self.modulate, strict=True):
                     gamma, beta = (there * layer(given)).chunk(2, dim=-1)
                     values = tokens[key].values * (1 + gamma.unsqueeze(1)) + beta.unsqueeze(1)
-                    pooled.append(
-                        Tokens(values.relu() + tokens[key].values, tokens[key].mask).mean()
-                    )
+                    pooled.append(Tokens(values, tokens[key].mask).mean())
                 fused = self.trunk(torch.cat(pooled, dim=-1))
                 return FusionResult(self.heads(fused), fused=fused)
 

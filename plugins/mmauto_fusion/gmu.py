@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Gmu(Fusion):
     """Gated multimodal unit: ``sum_m z_m * tanh(W_m x_m)``, ``z`` a gate that sees all modalities.
 
-    With two modalities the paper's gate is ``z`` and ``1 - z``; for more, as there, one sigmoid a
-    modality. The mean gate over features tells how much a modality counts. MLP before the heads.
+    A free sigmoid a modality, as the paper has it for more than two (there two share ``z`` and
+    ``1 - z``). The mean gate over features tells how much a modality counts. MLP before the heads.
     """
 
     name = "gmu"

@@ -55,7 +55,8 @@ class LogitProduct(Fusion):
                 super().__init__()
                 self.experts = nn.ModuleList(
                     nn.Sequential(
-                        mlp(features[key].dim, params), heads(after(features[key].dim, params))
+                        mlp(features[key].dim, params, least=0),
+                        heads(after(features[key].dim, params)),
                     )
                     for key in keys
                 )

@@ -83,22 +83,28 @@ class SharedPrivate(Fusion):
                 shared = [self.shared(part) for part in whole]
                 private = [own(part) for own, part in zip(self.private, whole, strict=True)]
                 fused = self.trunk(torch.cat([*shared, *private], dim=-1))
-                losses = self.terms(whole, shared, private) if self.training else {}
+                losses = self.terms(whole, shared, private, present) if self.training else {}
                 return FusionResult(
                     self.heads(fused), fused=fused, losses=losses, aux={"shared": shared}
                 )
 
             def terms(
-                self, whole: list[Tensor], shared: list[Tensor], private: list[Tensor]
+                self,
+                whole: list[Tensor],
+                shared: list[Tensor],
+                private: list[Tensor],
+                present: Mapping[str, Tensor],
             ) -> dict[str, Tensor]:
-                """The three losses, each a mean over modalities or pairs."""
+                """The three losses, means over modalities or pairs, where samples are there."""
+                here = [present[key].to(whole[0].dtype).unsqueeze(-1) for key in keys]  # (B, 1)
                 pairs = list(itertools.combinations(range(len(keys)), 2))
-                alike = [moment_distance(shared[a], shared[b]) for a, b in pairs]
-                apart = [overlap(s, p) for s, p in zip(shared, private, strict=True)]
-                apart += [overlap(private[a], private[b]) for a, b in pairs]
+                alike = [moment_distance(shared[a], shared[b], here[a], here[b]) for a, b in pairs]
+                apart = [overlap(s, p, w) for s, p, w in zip(shared, private, here, strict=True)]
+                apart += [overlap(private[a], private[b], here[a] * here[b]) for a, b in pairs]
+                parts = zip(self.back, shared, private, whole, here, strict=True)
                 given = [
-                    (back(s + p) - part.detach()).square().mean()
-                    for back, s, p, part in zip(self.back, shared, private, whole, strict=True)
+                    mean((back(s + p) - part.detach()).square(), w).mean()
+                    for back, s, p, part, w in parts
                 ]
                 zero = whole[0].new_zeros(())
                 return {
@@ -113,14 +119,23 @@ class SharedPrivate(Fusion):
 MOMENTS = 5
 
 
-def moment_distance(one: Tensor, two: Tensor) -> Tensor:
-    """Central moment discrepancy of two samples in [0, 1]: ``(B, D), (B, D) -> ()``."""
-    means = one.mean(0), two.mean(0)
-    total = _length(means[0] - means[1])
+def mean(values: Tensor, here: Tensor) -> Tensor:
+    """``(B, D), (B, 1) -> (D,)``, zero where nothing is there."""
+    return (values * here).sum(0) / here.sum().clamp(min=1.0)
+
+
+def moment_distance(one: Tensor, two: Tensor, here1: Tensor, here2: Tensor) -> Tensor:
+    """Central moment discrepancy of two samples ``(B, D)`` in [0, 1] with weights ``(B, 1)``.
+
+    Zero where one of them has fewer than two rows.
+    """
+    sides = [(x, w, mean(x, w)) for x, w in ((one, here1), (two, here2))]
+    total = _length(sides[0][2] - sides[1][2])
     for order in range(2, MOMENTS + 1):
-        central = [(x - m).pow(order).mean(0) for x, m in zip((one, two), means, strict=True)]
+        central = [mean((x - middle).pow(order), w) for x, w, middle in sides]
         total = total + _length(central[0] - central[1])
-    return total
+    enough = here1.sum().minimum(here2.sum()) >= 2
+    return total * enough.to(total.dtype)
 
 
 def _length(vector: Tensor) -> Tensor:
@@ -128,10 +143,11 @@ def _length(vector: Tensor) -> Tensor:
     return (vector.square().sum() + 1e-12).sqrt()
 
 
-def overlap(one: Tensor, two: Tensor) -> Tensor:
+def overlap(one: Tensor, two: Tensor, here: Tensor) -> Tensor:
     """Squared correlations between two sets of features, centred and scaled a row."""
     from torch.nn import functional as F
 
-    left = F.normalize(one - one.mean(0), dim=-1)
-    right = F.normalize(two - two.mean(0), dim=-1)
-    return (left.transpose(0, 1) @ right / len(one)).square().mean() * one.shape[-1]
+    left = F.normalize(one - mean(one, here), dim=-1) * here
+    right = F.normalize(two - mean(two, here), dim=-1) * here
+    rows = here.sum().clamp(min=1.0)
+    return (left.transpose(0, 1) @ right / rows).square().mean() * one.shape[-1]

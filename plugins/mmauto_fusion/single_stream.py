@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class SingleStream(Fusion):
     """A class token and every modality's tokens, marked by learned embeddings, in one Transformer.
 
-    Positions are not marked again: encoders of sequences have done so.
+    Positions within a modality are left to its encoder; a few mark none.
     """
 
     name = "single_stream"

@@ -33,7 +33,8 @@ class Trusted(Fusion):
     or absent (``u = 1``), leaves the others' opinion as it is. The outputs are ``log alpha`` of the
     combination, whose softmax is the Dirichlet's mean; the loss is the expected cross-entropy of
     every modality's and of the combined Dirichlet, with a KL term that is annealed in over the
-    first half of training.
+    first half of training. Targets without exclusive classes are averaged over the modalities
+    present. Class weights and learned target weights do not reach this loss.
     """
 
     name = "trusted"
@@ -142,6 +143,9 @@ class Trusted(Fusion):
                 losses = []
                 for name, alpha in alphas.items():
                     truth = F.one_hot(batch.targets[name].long(), classes[name]).to(alpha.dtype)
+                    if batch.mix is not None:
+                        share = batch.mix.share.unsqueeze(-1)
+                        truth = share * truth + (1 - share) * truth[batch.mix.partner]
                     whole = alpha.sum(-1, keepdim=True)
                     risk = (truth * (whole.digamma() - alpha.digamma())).sum(-1)
                     loss = risk + strength * to_uniform(truth + (1 - truth) * alpha)

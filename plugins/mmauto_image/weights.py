@@ -28,7 +28,7 @@ def fixed_draws(wanted: bool = True) -> Iterator[None]:
         yield
         return
     with torch.random.fork_rng(devices=[]):  # modules are built on the CPU
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # those of other devices are not forked
         yield
 
 

@@ -70,6 +70,8 @@ class Adversarial(Regulariser):
                 tokens: Mapping[str, Tokens],
                 forward: Forward,
             ) -> Tensor:
+                if len(keys) < 2:  # nothing to tell apart
+                    return total([], self.strength(batch.progress))
                 frozen = {n: p.detach() for n, p in self.discriminator.named_parameters()}
                 learns, fools = [], []
                 for place, vector in enumerate(self.vectors(tokens).values()):

@@ -70,7 +70,10 @@ class OgmGe(Regulariser):
                 assert result.per_modality is not None
                 right = {
                     key: torch.stack(
-                        [confidence(outputs[name], batch, spec) for name, spec in targets.items()]
+                        [
+                            confidence(outputs[name], batch, spec, batch.present[key])
+                            for name, spec in targets.items()
+                        ]
                     ).mean()
                     for key, outputs in result.per_modality.items()
                 }
@@ -95,8 +98,8 @@ class GradientBlending(Regulariser):
     """Each modality's own loss, weighted by how well it generalises against how much it overfits.
 
     After each epoch ``w_k = gain_k / overfitting_k^2``, where the gain is the fall of the held-out
-    loss since the start and the overfitting the growth of its distance from the train loss; the
-    joint loss has weight one, the others their ratio to the joint's, between 0 and ``most``.
+    loss since the first epoch and the overfitting the growth of its distance from the train loss.
+    The joint loss has weight one, the others their ratio to the joint's, at most ``most``.
     """
 
     name = "gradient_blending"
@@ -141,7 +144,7 @@ class GradientBlending(Regulariser):
                 for weight, key in zip(self.weights, keys, strict=True):
                     own = forward.task_loss(result.per_modality[key], batch)
                     present = batch.present[key].to(own.dtype)
-                    value = value + weight * self.most * (own * present).mean()
+                    value = value + weight.minimum(self.most) * (own * present).mean()
                 return value
 
             def epoch(self, train: Mapping[str, float], held: Mapping[str, float]) -> None:
@@ -150,7 +153,7 @@ class GradientBlending(Regulariser):
                     self.first = {name: (train[name], held[name]) for name in held}
                     return
                 worth = {name: self.worth(name, train[name], held[name]) for name in held}
-                found = [min(1.0, worth[k] / max(worth["joint"], 1e-6)) for k in keys]
+                found = [min(CAP, worth[k] / max(worth["joint"], 1e-6)) for k in keys]
                 self.weights.copy_(torch.tensor(found))
 
             def worth(self, name: str, train: float, held: float) -> float:
@@ -163,12 +166,15 @@ class GradientBlending(Regulariser):
         return Model()
 
 
+CAP = 10.0
 FLOOR = 0.01
 """Of overfitting, in the loss's unit: below it the estimate is noise."""
 
 
-def confidence(output: Tensor, batch: Batch, spec: TargetSpec) -> Tensor:
+def confidence(output: Tensor, batch: Batch, spec: TargetSpec, present: Tensor) -> Tensor:
     """The mean of what the outputs ``(B, width)`` give the true answer, 0 to 1.
+
+    Over the rows in which the modality is there and the label is known.
 
     A class's probability; for numbers ``exp(-|error|)`` in units of the deviation.
     """
@@ -183,5 +189,5 @@ def confidence(output: Tensor, batch: Batch, spec: TargetSpec) -> Tensor:
         yes = output.sigmoid() if spec.kind == "multilabel" else output[:, 0].sigmoid()
         chance = torch.where(truth > 0.5, yes, 1 - yes)
         chance = chance.mean(-1) if spec.kind == "multilabel" else chance
-    here = batch.observed[spec.name].to(chance.dtype)
+    here = (batch.observed[spec.name] & present).to(chance.dtype)
     return ((chance * here).sum() / here.sum().clamp(min=1.0)).detach()

@@ -23,6 +23,7 @@ from mmauto_training.strength import (
     mean_over,
     pairs,
     projections,
+    same_width,
     strength,
     strength_space,
 )
@@ -148,7 +149,7 @@ class PositiveOnly(Regulariser):
     """Symmetric KL divergence between the feature distributions of a row's two modalities.
 
     Features become distributions by a softmax over their dimensions. Only a row's own pair counts:
-    nothing is pushed apart.
+    nothing is pushed apart, and no layer stands between that could do the agreeing alone.
     """
 
     name = "positive_only"
@@ -171,7 +172,7 @@ class PositiveOnly(Regulariser):
         class Model(nn.Module):
             def __init__(self) -> None:
                 super().__init__()
-                self.project, self.strength = projections(features), strength(params)
+                self.vectors, self.strength = same_width(features), strength(params)
 
             def loss(
                 self,
@@ -180,7 +181,7 @@ class PositiveOnly(Regulariser):
                 tokens: Mapping[str, Tokens],
                 forward: Forward,
             ) -> Tensor:
-                logs = {k: v.log_softmax(-1) for k, v in self.project(tokens).items()}
+                logs = {k: v.log_softmax(-1) for k, v in self.vectors(tokens).items()}
                 terms = []
                 for one, two, both, _ in pairs(logs, batch):
                     # KL(p, q) + KL(q, p) in one

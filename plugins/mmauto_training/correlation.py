@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 class Cca(Regulariser):
     """Deep canonical correlation: the share of correlation that two projections still lack.
 
-    ``1 - ||S11^-1/2 S12 S22^-1/2||^2 / k`` on ``k``-dimensional linear projections, with a ridge on
-    the covariances. Whitening is by Cholesky factors: it differs from the symmetric one by a
-    rotation, which changes no singular value.
+    ``1 - ||S11^-1/2 S12 S22^-1/2||_F^2 / k`` on ``k``-dimensional linear projections, with a ridge
+    on the covariances: the mean squared correlation, which needs no decomposition. Whitening is by
+    Cholesky factors: it differs from the symmetric one by a rotation, which changes no singular
+    value.
     """
 
     name = "cca"
@@ -176,11 +177,16 @@ def correlation(pair: Pair) -> Tensor:
     """The mean squared canonical correlation of two ``(B, k)`` samples, 0 to 1."""
     import torch
 
-    rows = pair.both.sum().clamp(min=1.0)
-    weight = pair.both.unsqueeze(-1)
-    one, two = (
-        (x - (x * weight).sum(0) / rows) * weight for x in (pair.one.float(), pair.two.float())
-    )
+    # half precision would round by more than the ridge
+    with torch.autocast(pair.one.device.type, enabled=False):
+        return _correlation(pair.one.float(), pair.two.float(), pair.both.float())
+
+
+def _correlation(one: Tensor, two: Tensor, both: Tensor) -> Tensor:
+    import torch
+
+    rows, weight = both.sum().clamp(min=1.0), both.unsqueeze(-1)
+    one, two = ((x - (x * weight).sum(0) / rows) * weight for x in (one, two))
     size = one.shape[-1]
     eye = torch.eye(size, device=one.device)
     # scaled to unit variance, so that the ridge means the same at any scale

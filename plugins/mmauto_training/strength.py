@@ -66,7 +66,8 @@ def pairs(vectors: Mapping[str, Tensor], batch: Batch) -> Iterator[Pair]:
     """Each pair of modalities, in the order of their keys."""
     for one, two in itertools.combinations(sorted(vectors), 2):
         a, b = vectors[one], vectors[two]
-        here = batch.present[one].to(a.dtype), batch.present[two].to(b.dtype)
+        # single precision even under autocast: rows are counted with them
+        here = batch.present[one].float(), batch.present[two].float()
         yield Pair(a, b, here[0] * here[1], here)
 
 

@@ -10,7 +10,9 @@ from mmauto.data.cells import MISSING, clean, numbers, words
 from mmauto.errors import DataError
 
 
-@pytest.mark.parametrize("value", [None, math.nan, np.nan, "", "  ", "\t", " NA ", *MISSING])
+@pytest.mark.parametrize(
+    "value", [None, math.nan, np.nan, "", "  ", "\t", " NA ", *sorted(MISSING)]
+)
 def test_missing_cells(value: Any) -> None:
     assert clean(value) is None
 

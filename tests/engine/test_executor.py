@@ -89,7 +89,11 @@ def test_patience_ends_a_trial(make_job: Make, setup: Setup, registry: Registry)
             "plugin",
             "fusion 'faulty' (mmauto-toys 1.0): ValueError: wrong shape, said the plugin",
         ),
-        ("nan", "nan", "the training loss of epoch 1 is not a finite number"),
+        (
+            "nan",
+            "nan",
+            "fusion 'faulty' (mmauto-toys 1.0): NotFiniteError: the training loss of epoch 1",
+        ),
         ("oom", "oom", "out of memory"),
         ("shape", "plugin", "fusion 'faulty' must give outputs of shape (32, 3) for target 'y'"),
         ("type", "plugin", "fusion 'faulty' must give a FusionResult, it gave dict"),

@@ -28,6 +28,11 @@ def test_one_informative_modality(name, unique, train_on):
     assert train_on(unique, name).accuracy() > 0.95
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_redundant_modalities(name, redundant, train_on):
+    assert train_on(redundant, name).accuracy() > 0.95
+
+
 @pytest.mark.parametrize("name", ["trusted", "gmu", "additive_attention"])
 def test_a_lying_modality_is_weighed_down_where_it_lies(name, noisy, train_on):
     fitted = train_on(noisy, name, epochs=15)
