@@ -21,6 +21,7 @@ from mmauto.plugin import (
 from mmauto_training.strength import (
     Pair,
     mean_over,
+    pair_term,
     pairs,
     projections,
     same_width,
@@ -167,26 +168,10 @@ class PositiveOnly(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        from torch import nn
+        return pair_term(same_width(features), params, disagreement)
 
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.vectors, self.strength = same_width(features), strength(params)
 
-            def loss(
-                self,
-                result: FusionResult,
-                batch: Batch,
-                tokens: Mapping[str, Tokens],
-                forward: Forward,
-            ) -> Tensor:
-                logs = {k: v.log_softmax(-1) for k, v in self.vectors(tokens).items()}
-                terms = []
-                for one, two, both, _ in pairs(logs, batch):
-                    # KL(p, q) + KL(q, p) in one
-                    terms.append(mean_over(((one.exp() - two.exp()) * (one - two)).sum(-1), both))
-                value: Tensor = self.strength(batch.progress, terms)
-                return value
-
-        return Model()
+def disagreement(pair: Pair) -> Tensor:
+    """KL(p, q) + KL(q, p) of a row's two distributions, in one."""
+    one, two = pair.one.log_softmax(-1), pair.two.log_softmax(-1)
+    return mean_over(((one.exp() - two.exp()) * (one - two)).sum(-1), pair.both)

@@ -6,25 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import (
-    Batch,
     Choice,
     FeatureSpec,
-    Forward,
-    FusionResult,
     Params,
     Regulariser,
     Space,
     TargetSpec,
     TaskView,
-    Tokens,
 )
 from mmauto_training.strength import (
     Pair,
     mean_over,
-    pairs,
+    pair_term,
     projections,
     same_width,
-    strength,
     strength_space,
 )
 
@@ -56,27 +51,7 @@ class Cca(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        from torch import nn
-
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.project = projections(features, int(params["dim"]))
-                self.strength = strength(params)
-
-            def loss(
-                self,
-                result: FusionResult,
-                batch: Batch,
-                tokens: Mapping[str, Tokens],
-                forward: Forward,
-            ) -> Tensor:
-                vectors = self.project(tokens)
-                terms = [1 - correlation(pair) for pair in pairs(vectors, batch)]
-                value: Tensor = self.strength(batch.progress, terms)
-                return value
-
-        return Model()
+        return pair_term(projections(features, int(params["dim"])), params, uncorrelated)
 
 
 class VicReg(Regulariser):
@@ -100,29 +75,7 @@ class VicReg(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        from torch import nn
-
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.project, self.strength = projections(features), strength(params)
-
-            def loss(
-                self,
-                result: FusionResult,
-                batch: Batch,
-                tokens: Mapping[str, Tokens],
-                forward: Forward,
-            ) -> Tensor:
-                terms = []
-                for pair in pairs(self.project(tokens), batch):
-                    apart = (pair.one - pair.two).square().mean(-1)
-                    spread = variance_term(pair.one, pair.both) + variance_term(pair.two, pair.both)
-                    terms.append(25 * mean_over(apart, pair.both) + spread)
-                value: Tensor = self.strength(batch.progress, terms)
-                return value
-
-        return Model()
+        return pair_term(projections(features), params, vicreg)
 
 
 class Collinearity(Regulariser):
@@ -145,32 +98,28 @@ class Collinearity(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        from torch import nn
-        from torch.nn import functional as F
-
-        class Model(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.vectors, self.strength = same_width(features), strength(params)
-
-            def loss(
-                self,
-                result: FusionResult,
-                batch: Batch,
-                tokens: Mapping[str, Tokens],
-                forward: Forward,
-            ) -> Tensor:
-                terms = [
-                    mean_over(1 - F.cosine_similarity(one, two, dim=-1) ** 2, both)
-                    for one, two, both, _ in pairs(self.vectors(tokens), batch)
-                ]
-                value: Tensor = self.strength(batch.progress, terms)
-                return value
-
-        return Model()
+        return pair_term(same_width(features), params, angle)
 
 
 RIDGE = 1e-2
+
+
+def angle(pair: Pair) -> Tensor:
+    """The mean of ``1 - cosine^2``."""
+    from torch.nn import functional as F
+
+    return mean_over(1 - F.cosine_similarity(pair.one, pair.two, dim=-1) ** 2, pair.both)
+
+
+def vicreg(pair: Pair) -> Tensor:
+    """Invariance, variance and covariance in the proportions 25:25:1."""
+    apart = mean_over((pair.one - pair.two).square().mean(-1), pair.both)
+    return 25 * apart + variance_term(pair.one, pair.both) + variance_term(pair.two, pair.both)
+
+
+def uncorrelated(pair: Pair) -> Tensor:
+    """What two samples lack to full correlation, 0 to 1."""
+    return 1 - correlation(pair)
 
 
 def correlation(pair: Pair) -> Tensor:

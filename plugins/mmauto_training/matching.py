@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import (
-    Batch,
     FeatureSpec,
-    Forward,
-    FusionResult,
     Params,
     Regulariser,
     Space,
     TargetSpec,
     TaskView,
-    Tokens,
 )
-from mmauto_training.strength import Pair, pairs, same_width, strength, strength_space
+from mmauto_training.strength import Pair, pair_term, same_width, strength_space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MOMENTS = 5
-
-
-def matching(
-    features: Mapping[str, FeatureSpec], params: Params, distance: Callable[[Pair], Tensor]
-) -> nn.Module:
-    """A module whose ``loss`` is the mean distance over pairs of modalities."""
-    from torch import nn
-
-    class Model(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.vectors, self.strength = same_width(features), strength(params)
-
-        def loss(
-            self,
-            result: FusionResult,
-            batch: Batch,
-            tokens: Mapping[str, Tokens],
-            forward: Forward,
-        ) -> Tensor:
-            terms = [distance(pair) for pair in pairs(self.vectors(tokens), batch)]
-            value: Tensor = self.strength(batch.progress, terms)
-            return value
-
-    return Model()
 
 
 class Coral(Regulariser):
@@ -68,7 +39,7 @@ class Coral(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        return matching(features, params, coral)
+        return pair_term(same_width(features), params, coral)
 
 
 class Cmd(Regulariser):
@@ -92,7 +63,7 @@ class Cmd(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        return matching(features, params, cmd)
+        return pair_term(same_width(features), params, cmd)
 
 
 class Mmd(Regulariser):
@@ -116,7 +87,7 @@ class Mmd(Regulariser):
         params: Params,
     ) -> nn.Module:
         """A module with ``loss``."""
-        return matching(features, params, mmd)
+        return pair_term(same_width(features), params, mmd)
 
 
 def moments(values: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from mmauto.plugin import Batch, FeatureSpec, Float, Params, Space, Tokens
+from mmauto.plugin import (
+    Batch,
+    FeatureSpec,
+    Float,
+    Forward,
+    FusionResult,
+    Params,
+    Space,
+    Tokens,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -114,3 +123,31 @@ def same_width(features: Mapping[str, FeatureSpec]) -> nn.Module:
             return {key: tokens[key].mean() for key in sorted(tokens)}
 
     return Means()
+
+
+def pair_term(vectors: nn.Module, params: Params, term: Callable[[Pair], Tensor]) -> nn.Module:
+    """A module whose ``loss`` is the mean of a term over pairs of modalities.
+
+    Args:
+        vectors: ``{key: tokens} -> {key: (B, D)}``, see `projections` and `same_width`.
+        term: a pair of features -> ``()``.
+    """
+    from torch import nn
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.vectors, self.strength = vectors, strength(params)
+
+        def loss(
+            self,
+            result: FusionResult,
+            batch: Batch,
+            tokens: Mapping[str, Tokens],
+            forward: Forward,
+        ) -> Tensor:
+            terms = [term(pair) for pair in pairs(self.vectors(tokens), batch)]
+            value: Tensor = self.strength(batch.progress, terms)
+            return value
+
+    return Model()
