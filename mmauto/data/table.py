@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,25 +17,16 @@ from mmauto.data.dataset import Dataset, TargetColumn, without_empty_rows
 from mmauto.data.formats import RawTable, open_table
 from mmauto.data.images import Pictures, image_column
 from mmauto.data.labels import observed, read_target
+from mmauto.data.marks import groups_of, ids_of, split_of
 from mmauto.data.places import cache_folder
 from mmauto.data.roles import ONCE
 from mmauto.errors import DataError
 from mmauto.values import Column
-from mmauto.views import Finding, RoleGuess
+from mmauto.views import RoleGuess
 
 MAX_BAD = 0.05
 LABELS = ("label", "target", "class", "y", "outcome")
 """Columns that are taken for the target where none is named."""
-
-SPLITS = {
-    "train": "train",
-    "valid": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-}
-"""What a split column may say, in any case -> the side."""
 
 Names = str | Sequence[str]
 
@@ -118,16 +108,16 @@ def read_table(
         for column in chosen.image
     }
     columns, sources = _columns(table, chosen, pictures, keep, notes)
-    ids = _ids(table, chosen.marks.get("id"), id is not None, keep, findings)
+    ids = ids_of(table, chosen.marks.get("id"), id is not None, keep, findings)
     data = Dataset(
         name=name or _name(table),
         columns=columns,
         targets={k: replace(t, values=t.values[keep]) for k, t in targets.items()},
         ids=ids,
-        groups=_groups(table, chosen.marks["group"], keep, ids, notes)
+        groups=groups_of(table, chosen.marks["group"], keep, ids, notes)
         if "group" in chosen.marks
         else None,
-        split=_split(table, chosen.marks["split"], keep) if "split" in chosen.marks else None,
+        split=split_of(table, chosen.marks["split"], keep) if "split" in chosen.marks else None,
         notes=tuple(notes),
         findings=(*findings, *(f for found in pictures.values() for f in found.findings)),
         roles=tuple(guesses),
@@ -284,52 +274,3 @@ def _tabular(
             notes.append(f"column {name!r}: infinite numbers count as missing ({infinite.sum()})")
         values[name], fields[name] = np.where(infinite, np.nan, found), "numeric"
     return TabularValues(values, fields)
-
-
-def _mark(table: RawTable, name: str, keep: np.ndarray) -> list[str | None]:
-    cells = stripped(words(table.cells(name), f"column {name!r} of {table.path}"))
-    return [cell for cell, wanted in zip(cells, keep, strict=True) if wanted]
-
-
-def _ids(
-    table: RawTable, name: str | None, asked: bool, keep: np.ndarray, findings: list[Finding]
-) -> np.ndarray:
-    if name is not None:
-        ids = _mark(table, name, keep)
-        lacks = ids.count(None)
-        value, count = Counter(ids).most_common(1)[0]
-        if not lacks and count == 1:
-            return np.array(ids, dtype=object)
-        odd = f"{lacks} are missing" if lacks else f"{value!r} stands {count} times"
-        if asked:
-            raise DataError(
-                f"row ids are unique and never missing, in column {name!r} of {table.path} {odd}; "
-                "mend them, or name no id column to have rows numbered"
-            )
-        text = f"column {name!r} is not used as row id, since {odd}"
-        findings.append(Finding("duplicate_ids", text, "rows are numbered"))
-    return np.array([str(row + 1) for row in np.flatnonzero(keep)], dtype=object)
-
-
-def _groups(
-    table: RawTable, name: str, keep: np.ndarray, ids: np.ndarray, notes: list[str]
-) -> np.ndarray:
-    groups = _mark(table, name, keep)
-    lacks = groups.count(None)
-    if lacks:
-        notes.append(f"rows without a group in {name!r}, each a group of its own: {lacks}")
-    own = [f"row {row}" if group is None else group for row, group in zip(ids, groups, strict=True)]
-    return np.array(own, dtype=object)
-
-
-def _split(table: RawTable, name: str, keep: np.ndarray) -> np.ndarray:
-    given = _mark(table, name, keep)
-    sides = [SPLITS.get((value or "").lower()) for value in given]
-    odd = Counter(value or "(empty)" for value, s in zip(given, sides, strict=True) if s is None)
-    if odd:
-        counts = ", ".join(f"{value!r} {count}×" for value, count in odd.most_common(3))
-        raise DataError(
-            f"a split column says train, valid (val, validation, dev) or test, {name!r} of "
-            f"{table.path} says {counts}; mend it, or name no split column (an empty name)"
-        )
-    return np.array(sides, dtype=object)
