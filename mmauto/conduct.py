@@ -15,7 +15,8 @@ from mmauto.errors import ConfigError
 from mmauto.registry import Registry
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
-from mmauto.tuning.arms import Arm, make_arms, unfitting, untrained
+from mmauto.tuning.arm_findings import unfitting, untrained
+from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew, default_workers
 from mmauto.tuning.importance import importances

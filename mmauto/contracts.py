@@ -171,11 +171,13 @@ class Regulariser(Component):
     Attributes:
         needs: fields of ``FusionResult`` that the fusion must give, e.g. ``{"per_modality"}``;
             fusions that do not are searched without it.
+        relates: compares or drops modalities: arms of a single one are searched without it.
         unlabelled: learns from rows without a label; a search over it keeps them, in train.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     unlabelled: ClassVar[bool] = False
+    relates: ClassVar[bool] = False
 
     @abstractmethod
     def build(

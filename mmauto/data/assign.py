@@ -139,7 +139,7 @@ def _guessed(table: RawTable, named: Named) -> list[RoleGuess]:
     found = guess_roles(cells, said, named.target)
     return [
         replace(guess, role="ignore", reason=f"no {guess.role} column is wanted")
-        if guess.role in off
+        if guess.role in off and guess.column not in named.roles
         else guess
         for guess in found
     ]

@@ -161,6 +161,9 @@ def _model(line: Standing, about: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {_inert(key)}: encoder `{column['encoder']}` on column {source}"
         for note in column.get("state", {}).get("notes", []):
             yield f"  - {_inert(str(note))}"
+    chosen = about["params"].get("regulariser", "none")
+    if chosen != "none":
+        yield f"- trained with the regulariser `{chosen}`"
     yield f"- made with {', '.join(sorted(set(about['plugins'].values())))}"
     for name, cuts in about.get("thresholds", {}).items():
         if cuts:

@@ -17,7 +17,7 @@ from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Space, defaults, scoped
 from mmauto.tuning.admit import ALL, ONLY, check_names, check_space
 from mmauto.values import FeatureSpec, TaskView
-from mmauto.views import ArmView, Finding
+from mmauto.views import ArmView
 
 SINGLE = "concat_mlp"
 """The fusion that stands for "one modality alone": the same head, one modality."""
@@ -99,6 +99,13 @@ def make_arms(
         arms.append(
             _arm(view, tuple(task.modalities), frozen, own, registry, task, config, control.once)
         )
+    names = [arm.name for arm in arms]
+    double = [name for name in config.arms if names.count(name) > 1]
+    if double:
+        raise ConfigError(
+            f"an arm's name is its own, arms.{double[0]} is called like an arm that the study has "
+            "anyway; give it another name"
+        )
     kept = [arm for arm in arms if arm.name not in config.exclude]
     if not kept:
         raise ConfigError("a search needs at least one arm, --exclude leaves none; exclude less")
@@ -121,73 +128,27 @@ def refusal(fusion: Fusion, task: TaskView, keys: Sequence[str]) -> str | None:
     return fusion.refuses(dict.fromkeys(keys, FeatureSpec(1, 64)), task.targets)
 
 
-def fitting(fusion: Fusion, registry: Registry, names: Sequence[str]) -> tuple[str, ...]:
-    """The regularisers among ``names`` whose needs the fusion's result fills; ``none`` always."""
-    kept = tuple(n for n in names if n == "none" or not _lacks(fusion, registry.regulariser(n)))
+def fitting(
+    fusion: Fusion, registry: Registry, names: Sequence[str], modalities: int
+) -> tuple[str, ...]:
+    """The regularisers among ``names`` whose needs the fusion's result fills; ``none`` always.
+
+    Those that relate modalities are for arms of several.
+    """
+    kept = tuple(
+        name
+        for name in names
+        if name == "none"
+        or not (
+            lacks(fusion, registry.regulariser(name))
+            or (modalities < 2 and registry.regulariser(name).relates)
+        )
+    )
     return kept or ("none",)
 
 
-def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> list[Finding]:
-    """A sentence for what some arms are searched without: regularisers, GradNorm."""
-    found = [_without_fused(arms, registry)]
-    for name in [name for name in config.regularisers if name != "none"]:
-        needs = registry.regulariser(name)
-        without = [
-            arm.name
-            for arm in arms
-            if arm.view.kind != "control" and _lacks(registry.fusion(arm.view.component), needs)
-        ]
-        if without:
-            found.append(
-                Finding(
-                    "regularisers",
-                    f"the regulariser {name!r} needs {', '.join(sorted(needs.needs))} of a fusion, "
-                    f"which {', '.join(without)} do not give",
-                    "these arms are searched without it",
-                )
-            )
-    return [finding for finding in found if finding is not None]
-
-
-def _without_fused(arms: Sequence[Arm], registry: Registry) -> Finding | None:
-    lacking = []
-    for arm in arms:
-        weights = arm.space.get("train/target_weights")
-        asked = isinstance(weights, Choice) and "gradnorm" in weights.options
-        if asked and "fused" not in registry.fusion(arm.view.component).gives:
-            lacking.append(arm.name)
-    if not lacking:
-        return None
-    return Finding(
-        "target_weights",
-        f"GradNorm needs the fused vector of a fusion, which {', '.join(lacking)} do not give",
-        "their targets keep equal weights",
-    )
-
-
-def untrained(arms: Sequence[Arm]) -> list[Finding]:
-    """A sentence an encoder whose weights are random and frozen, or never saw other data."""
-    found: dict[str, list[str]] = {}
-    for arm in arms:
-        for name, wanted in arm.space.items():
-            key, encoder, *rest = [*name.split("/"), ""]
-            chosen = arm.space.get(f"{key}/encoder")
-            used = isinstance(chosen, Choice) and encoder in chosen.options
-            if used and rest and isinstance(wanted, Choice) and "random" in wanted.options:
-                found.setdefault(f"{encoder} ({key})", []).append(arm.name)
-    return [
-        Finding(
-            "weights",
-            f"the weights of {encoder} in {', '.join(names)} are random: nothing was learned "
-            "before this study",
-            "kept as named; name pretrained weights to compare with published results",
-            warning=True,
-        )
-        for encoder, names in found.items()
-    ]
-
-
-def _lacks(fusion: Fusion, regulariser: Regulariser) -> bool:
+def lacks(fusion: Fusion, regulariser: Regulariser) -> bool:
+    """Whether the regulariser needs a field that the fusion does not give."""
     return not regulariser.needs <= fusion.gives
 
 
@@ -216,6 +177,14 @@ def _own_arm(name: str, registry: Registry, task: TaskView, config: StudyConfig)
     own = scoped("fusion", fusion.space(task))
     both = replace(config, space={**config.space, **space})
     arm = _arm(view, keys, encoders, own, registry, task, both)
+    unused = [parameter for parameter in space if parameter not in arm.space]
+    if unused:
+        raise ConfigError(
+            f"{source}.space fixes what the arm has, {unused[0]!r} is no parameter of fusion "
+            f"{fusion.name!r} and its encoders "
+            f"({', '.join(n for found in encoders.values() for n in found)}); drop it, or name the "
+            "encoder that has it"
+        )
     fixed = all(isinstance(d, Choice) and len(d.options) == 1 for d in arm.space.values())
     return replace(arm, once=fixed)
 
@@ -239,7 +208,9 @@ def _arm(
     space |= own
     if view.kind != "control":
         space |= scoped("adapter", ADAPTER_SPACE) | scoped("train", TRAIN_SPACE)
-        usable = fitting(registry.fusion(view.component), registry, config.regularisers)
+        usable = fitting(
+            registry.fusion(view.component), registry, config.regularisers, len(modalities)
+        )
         if usable != ("none",):
             space["regulariser"] = Choice(usable)
         for name in usable:

@@ -39,7 +39,7 @@ def environment(device: str) -> dict[str, Any]:
 
 def command(config: StudyConfig) -> str:
     """The shell command that runs this study again."""
-    if config.space:
+    if config.space or config.arms:  # no flag can say these
         return f"mmauto search {shlex.quote(str(config.folder / 'study.toml'))}"
     words = ["mmauto", "search"]
     usual = plain(StudyConfig())

@@ -33,6 +33,7 @@ class Adversarial(Regulariser):
     """
 
     name = "adversarial"
+    relates = True
     summary = "a discriminator must not be able to tell the modality from the feature"
     reference = "Ganin et al. 2016, DANN, JMLR; Shen et al. 2018, WDGRL, AAAI"
 

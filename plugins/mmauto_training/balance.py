@@ -32,6 +32,7 @@ class OgmGe(Regulariser):
     """
 
     name = "ogm_ge"
+    relates = True
     summary = "slows the modality that dominates, by its gradient, and adds noise"
     reference = "Peng et al. 2022, Balanced Multimodal Learning via OGM-GE, CVPR"
     needs = frozenset({"per_modality"})
@@ -103,6 +104,7 @@ class GradientBlending(Regulariser):
     """
 
     name = "gradient_blending"
+    relates = True
     summary = "weighs each modality's own loss by its generalisation against its overfitting"
     reference = "Wang et al. 2020, What Makes Training Multi-Modal Networks Hard? (G-Blend), CVPR"
     needs = frozenset({"per_modality"})

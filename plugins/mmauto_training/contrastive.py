@@ -40,6 +40,7 @@ class InfoNce(Regulariser):
     """
 
     name = "infonce"
+    relates = True
     summary = "contrastive alignment of modalities: softmax over the batch (CLIP)"
     reference = "Radford et al. 2021, CLIP, ICML; van den Oord et al. 2018, InfoNCE"
 
@@ -97,6 +98,7 @@ class Sigmoid(Regulariser):
     """
 
     name = "sigmoid"
+    relates = True
     summary = "contrastive alignment of modalities: a yes/no loss for each pair (SigLIP)"
     reference = "Zhai et al. 2023, Sigmoid Loss for Language Image Pre-Training (SigLIP), ICCV"
 
@@ -154,6 +156,7 @@ class PositiveOnly(Regulariser):
     """
 
     name = "positive_only"
+    relates = True
     summary = "a row's modalities agree: symmetric KL between their softmaxed features"
     reference = "Bag of Tricks for Multimodal AutoML 2024, arXiv 2412.16243"
 

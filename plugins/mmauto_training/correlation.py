@@ -37,6 +37,7 @@ class Cca(Regulariser):
     """
 
     name = "cca"
+    relates = True
     summary = "maximises the canonical correlations of the modalities (Deep CCA)"
     reference = "Andrew et al. 2013, Deep Canonical Correlation Analysis, ICML"
 
@@ -61,6 +62,7 @@ class VicReg(Regulariser):
     """
 
     name = "vicreg"
+    relates = True
     summary = "paired features agree, keep their variance and stay uncorrelated (VICReg)"
     reference = "Bardes et al. 2022, VICReg, ICLR"
 
@@ -84,6 +86,7 @@ class Collinearity(Regulariser):
     """
 
     name = "collinearity"
+    relates = True
     summary = "penalises the angle between a row's features of two modalities"
     reference = "after linear alignment, Mikolov et al. 2013, arXiv 1309.4168"
 

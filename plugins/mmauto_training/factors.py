@@ -32,6 +32,7 @@ class MatrixFactorisation(Regulariser):
     """
 
     name = "matrix_factorisation"
+    relates = True
     summary = "shared factors explain the features of every modality"
     reference = "Singh and Gordon 2008, Collective Matrix Factorization, KDD"
 

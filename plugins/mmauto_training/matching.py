@@ -25,6 +25,7 @@ class Coral(Regulariser):
     """Squared difference of the modalities' feature covariances, over 4 D^2."""
 
     name = "coral"
+    relates = True
     summary = "matches the covariance of the modalities' features"
     reference = "Sun and Saenko 2016, Deep CORAL, ECCV Workshops"
 
@@ -49,6 +50,7 @@ class Cmd(Regulariser):
     """
 
     name = "cmd"
+    relates = True
     summary = "matches the first five central moments of the modalities' features"
     reference = "Zellinger et al. 2017, Central Moment Discrepancy (CMD), ICLR"
 
@@ -73,6 +75,7 @@ class Mmd(Regulariser):
     """
 
     name = "mmd"
+    relates = True
     summary = "shrinks the maximum mean discrepancy of the modalities' features"
     reference = "Gretton et al. 2012, A Kernel Two-Sample Test, JMLR; Long et al. 2015, DAN, ICML"
 

@@ -31,6 +31,7 @@ class ModalityDropout(Regulariser):
     """
 
     name = "modality_dropout"
+    relates = True
     summary = "each sample drops modalities at random in training, never all of them"
     reference = "Neverova et al. 2016, ModDrop, IEEE TPAMI"
 

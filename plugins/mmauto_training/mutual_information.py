@@ -35,6 +35,7 @@ class MutualInformation(Regulariser):
     """
 
     name = "mutual_information"
+    relates = True
     summary = "maximises a lower bound of the mutual information of the modalities (MINE, InfoNCE)"
     reference = "Belghazi et al. 2018, MINE, ICML; van den Oord et al. 2018, InfoNCE"
 

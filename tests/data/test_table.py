@@ -299,3 +299,23 @@ def test_labels_between_a_separator_of_one_s_own(write: Callable[..., Path]) -> 
     path = write(rows_of(text=list("abcd"), label=LABELS))
     with pytest.raises(DataError, match="'#' stands in no cell of label of"):
         read_table(path, target="label", text="text", separator="#")
+
+
+@pytest.mark.parametrize("said", [{"domain": "site"}, {"roles": {"site": "domain"}}])
+def test_a_domain_is_named_and_is_no_input(
+    write: Callable[..., Path], said: dict[str, Any]
+) -> None:
+    words = ["good", "fine", "poor", "bad"] * 5
+    table = rows_of(note=[f"{w} day {i}" for i, w in enumerate(words)], y=[0, 1] * 10,
+                    site=["north", "south"] * 10)  # fmt: skip
+    data = read_table(write(table), target="y", **said)
+    assert list(data.columns["domain"].take([0, 1])) == ["north", "south"]
+    assert data.source("domain") == ("site",)
+    assert [guess.role for guess in data.roles if guess.column == "site"] == ["domain"]
+
+
+def test_unlabelled_rows_are_kept_where_they_are_asked_for(write: Callable[..., Path]) -> None:
+    table = rows_of(note=[f"word {i}" for i in range(20)], y=["a", "b", ""] * 6 + ["a", "b"])
+    data = read_table(write(table), target="y", text="note", unlabelled=True)
+    assert len(data) == 20
+    assert any("kept in train: 6 of 20" in note for note in data.notes)

@@ -9,7 +9,9 @@ import pytest
 from mmauto.config import from_mapping
 from mmauto.errors import ConfigError
 from mmauto.registry import load_registry
-from mmauto.tuning.arms import Arm, make_arms, unfitting, untrained
+from mmauto.tuning.arm_findings import unfitting, untrained
+from mmauto.tuning.arms import Arm, make_arms
+from mmauto.tuning.record import command
 from mmauto.values import TargetSpec, TaskView
 
 TASK = TaskView(
@@ -56,6 +58,10 @@ def test_an_own_arm_beside_named_fusions_is_searched_where_something_is_left_fre
         ({"fusion": "gmu", "modalities": ["sound"]}, "unknown modality 'sound' (from arms.mine)"),
         ({"fusion": "gmu", "space": {"fusion/wide": 3}}, "'fusion/wide' (from arms.mine.space)"),
         ({"fusion": "gmu", "space": {"train/optimiser": "lion"}}, "must be one of adamw, adam"),
+        (
+            {"fusion": "gmu", "space": {"fusion/experts": 4}},
+            "'fusion/experts' is no parameter of fusion 'gmu' and its encoders",
+        ),
         ({"fusion": "gmu", "spaces": {}}, "unknown part of an arm 'spaces'"),
         ({"space": {}}, 'must be a table with a fusion, e.g. fusion = "concat_mlp"'),
         ({"fusion": "gmu", "modalities": "text"}, "must be a list of names, it is 'text'"),
@@ -66,6 +72,18 @@ def test_a_wrong_arm_is_refused(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         arms(arms={"mine": given})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["text_only", "logistic", "concat_mlp"])
+def test_an_arm_is_not_called_like_another(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"arms.{name} is called like an arm that the study has"):
+        arms(arms={name: {"fusion": "gmu"}}, fusions="concat_mlp")
+
+
+def test_a_regulariser_that_relates_modalities_is_not_for_one_alone() -> None:
+    found = arms(regularisers=["none", "infonce", "manifold_mixup"])
+    assert found["text_only"].space["regulariser"].options == ("none", "manifold_mixup")  # type: ignore[union-attr]
+    assert "infonce" in found["concat_mlp"].space["regulariser"].options  # type: ignore[union-attr]
 
 
 def test_an_arm_s_name_keeps_to_its_folder() -> None:
@@ -101,6 +119,11 @@ def test_a_fusion_that_refuses_the_targets_is_no_arm() -> None:
         names(fusions="trusted")
     with pytest.raises(ConfigError, match=r"arms\.mine: fusion 'trusted' cannot take part here"):
         names(arms={"mine": {"fusion": "trusted"}})
+
+
+def test_what_no_flag_can_say_is_reproduced_from_its_file() -> None:
+    config = from_mapping({"task": "t", "name": "s", "arms": {"mine": {"fusion": "gmu"}}})
+    assert command(config) == "mmauto search studies/s/study.toml"
 
 
 def test_random_weights_are_said() -> None:
