@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import (
+    Choice,
     FeatureSpec,
     Fusion,
     FusionResult,
     HeadFactory,
-    Int,
     Params,
     Space,
     TaskView,
@@ -37,8 +37,8 @@ class CrossAttention(Fusion):
     reference = "Lu et al. 2019, ViLBERT, NeurIPS; Tsai et al. 2019, MulT, ACL"
 
     def space(self, task: TaskView) -> Space:
-        """Width, heads, layers and dropout."""
-        return {**ATTENTION_SPACE, "layers": Int(1, 2, 1)}
+        """Width, heads and dropout; a study file may ask for more than one of the ``layers``."""
+        return {**ATTENTION_SPACE, "layers": Choice((1,))}
 
     def build(
         self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
