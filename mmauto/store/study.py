@@ -14,13 +14,18 @@ from sqlalchemy import Connection, Engine, Row, Update, insert, select, update
 from mmauto.space import Params
 from mmauto.store.database import connect, sqlite_url
 from mmauto.store.files import PREDICTIONS, TRUTH, load_arrays, save_arrays, under
+from mmauto.store.rows import failure_of, task_of
 from mmauto.store.schema import arms, epochs, studies, trials
 from mmauto.store.writer import Writer
-from mmauto.values import TargetSpec, TaskView
-from mmauto.views import ArmView, ConfirmationView, Costs, Failure, Predictions, TrialView
+from mmauto.values import TaskView
+from mmauto.views import ArmView, ConfirmationView, Costs, Predictions, TrialView
 
 if TYPE_CHECKING:
     from mmauto.engine.jobs import Outcome
+
+BEFORE: Mapping[str, Any] = {"pack": 1, "finetune": "none"}
+"""Settings that studies were stored without, and what they were then; all others newer than a study
+count as their defaults."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,12 @@ class StudyStore:
         self.engine, self.folder = engine, folder
         self.id: int = row.id
         self.name: str = row.name
-        self.config: Mapping[str, Any] = row.config
+        self.config: Mapping[str, Any] = {**BEFORE, **row.config}
         self.facts: Mapping[str, Any] = row.facts
         self.environment: Mapping[str, Any] = row.environment
         self.command: str = row.command
         self.created: float = row.created
-        self.task = _task(row.task)
+        self.task = task_of(row.task)
         self._writer: Writer | None = None
 
     @staticmethod
@@ -125,8 +130,12 @@ class StudyStore:
                 connection.execute(insert(arms), rows)
 
     def begin(self, fresh: Sequence[NewTrial]) -> list[int]:
-        """Record trials as running, in one transaction; their ids in order."""
-        self.writer.flush()
+        """Record trials as running, in one transaction; their ids in order.
+
+        Raises:
+            StoreError: earlier work could not be written.
+        """
+        self.writer.check()
         rows = [
             {**asdict(trial), "params": dict(trial.params), "study_id": self.id,
              "state": "running", "started": time.time(), "costs": {}}
@@ -155,15 +164,16 @@ class StudyStore:
             for epoch, value in enumerate(outcome.curve)
         ]  # fmt: skip
 
-        def work(connection: Connection) -> None:
+        def save() -> None:
             if file is not None:
                 save_arrays(self.folder / file, predicted)
+
+        def work(connection: Connection) -> None:
             connection.execute(update(trials).where(trials.c.id == outcome.id).values(**row))
-            connection.execute(epochs.delete().where(epochs.c.trial_id == outcome.id))
             if history:
                 connection.execute(insert(epochs), history)
 
-        self.writer.put(work)
+        self.writer.put(work, before=save)
 
     def set_study(self, **values: Any) -> None:
         """Change columns of the study's row, e.g. ``state``."""
@@ -217,11 +227,11 @@ class StudyStore:
     def trials(self) -> list[TrialView]:
         """The trials of the search, in the order in which they were asked."""
         rows = self.rows("search")
-        curves, losses = self._history()
+        curves, losses = self._history("search")
         return [
             TrialView(
                 r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
-                curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, _failure(r),
+                curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, failure_of(r),
             )
             for r in rows
         ]  # fmt: skip
@@ -229,7 +239,7 @@ class StudyStore:
     def confirmations(self) -> list[ConfirmationView]:
         """The confirmation runs that have ended."""
         rows = self.rows("confirm")
-        curves, _ = self._history()
+        curves, _ = self._history("confirm")
         found = []
         for r in rows:
             if r.state == "running":
@@ -239,7 +249,7 @@ class StudyStore:
                 ConfirmationView(
                     r.arm, r.number, r.source, r.params, r.value, curves.get(r.id, ()),
                     under("valid/", predicted), under("test/", predicted),
-                    Costs(**r.costs), _failure(r),
+                    Costs(**r.costs), failure_of(r),
                 )
             )  # fmt: skip
         return found
@@ -268,32 +278,20 @@ class StudyStore:
         with self.engine.connect() as connection:
             return connection.execute(query).all()
 
-    def _history(self) -> tuple[dict[int, tuple[float, ...]], dict[int, tuple[float, ...]]]:
+    def _history(
+        self, purpose: str
+    ) -> tuple[dict[int, tuple[float, ...]], dict[int, tuple[float, ...]]]:
         query = (
-            select(epochs)
+            select(epochs.c.trial_id, epochs.c.value, epochs.c.loss)
             .join(trials, trials.c.id == epochs.c.trial_id)
-            .where(trials.c.study_id == self.id)
+            .where((trials.c.study_id == self.id) & (trials.c.purpose == purpose))
             .order_by(epochs.c.trial_id, epochs.c.epoch)
         )
-        curves: dict[int, tuple[float, ...]] = {}
-        losses: dict[int, tuple[float, ...]] = {}
+        curves: dict[int, list[float]] = {}
+        losses: dict[int, list[float]] = {}
         with self.engine.connect() as connection:
-            for row in connection.execute(query):
-                curves[row.trial_id] = (*curves.get(row.trial_id, ()), row.value)
-                if row.loss is not None:
-                    losses[row.trial_id] = (*losses.get(row.trial_id, ()), row.loss)
-        return curves, losses
-
-
-def _failure(row: Row[Any]) -> Failure | None:
-    if row.failure_kind is None:
-        return None
-    return Failure(row.failure_kind, row.failure_message, row.failure_traceback or "")
-
-
-def _task(stored: Mapping[str, Any]) -> TaskView:
-    targets = {
-        name: TargetSpec(spec["name"], spec["kind"], tuple(spec["classes"]))
-        for name, spec in stored["targets"].items()
-    }
-    return TaskView(**{**stored, "targets": targets})
+            for trial, value, loss in connection.execute(query):
+                curves.setdefault(trial, []).append(value)
+                if loss is not None:
+                    losses.setdefault(trial, []).append(loss)
+        return {t: tuple(v) for t, v in curves.items()}, {t: tuple(v) for t, v in losses.items()}

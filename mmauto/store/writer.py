@@ -1,4 +1,8 @@
-"""Writes behind the search: one thread, one transaction for all that has piled up."""
+"""Writes behind the search: one thread, one transaction for all that has piled up.
+
+Nothing waits for company: while one transaction is written, the next one's work piles up by itself.
+So a kill loses what ended within the last few milliseconds, and `Writer.flush` returns at once.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,7 @@ from sqlalchemy import Connection, Engine
 from mmauto.errors import StoreError
 
 Work = Callable[[Connection], None]
-PATIENCE = 0.2
-"""Seconds that work may wait for company, so that a busy search commits a few times a second."""
+Preparation = Callable[[], None]
 
 
 class Writer:
@@ -20,19 +23,23 @@ class Writer:
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self.queue: queue.Queue[Work | threading.Event | None] = queue.Queue()
+        self.queue: queue.Queue[tuple[Preparation, Work] | threading.Event | None] = queue.Queue()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="mmauto-store", daemon=True)
         self.thread.start()
 
-    def put(self, work: Work) -> None:
+    def put(self, work: Work, before: Preparation = lambda: None) -> None:
         """Do this soon.
+
+        Args:
+            before: what must be done first but needs no transaction, e.g. writing a file: the
+                database stays open to others for as long.
 
         Raises:
             StoreError: earlier work could not be written.
         """
-        self._complain()
-        self.queue.put(work)
+        self.check()
+        self.queue.put((before, work))
 
     def flush(self) -> None:
         """Return when everything put so far is on disk.
@@ -43,15 +50,20 @@ class Writer:
         done = threading.Event()
         self.queue.put(done)
         done.wait()
-        self._complain()
+        self.check()
 
     def close(self) -> None:
         """Write what is left and end the thread."""
         self.queue.put(None)
         self.thread.join()
-        self._complain()
+        self.check()
 
-    def _complain(self) -> None:
+    def check(self) -> None:
+        """Pass on an error of earlier work.
+
+        Raises:
+            StoreError: something could not be written.
+        """
         if self.error is not None:
             raise StoreError(
                 f"results must be written to {self.engine.url}, that failed: {self.error}; free "
@@ -62,10 +74,9 @@ class Writer:
         open_ = True
         while open_:
             items = [self.queue.get()]
-            threading.Event().wait(0 if not callable(items[0]) else PATIENCE)
             while not self.queue.empty():
                 items.append(self.queue.get())
-            work = [item for item in items if callable(item)]
+            work = [item for item in items if isinstance(item, tuple)]
             if work and self.error is None:
                 self._write(work)
             for item in items:
@@ -73,10 +84,12 @@ class Writer:
                     item.set()
             open_ = None not in items
 
-    def _write(self, work: list[Work]) -> None:
+    def _write(self, work: list[tuple[Preparation, Work]]) -> None:
         try:
+            for before, _ in work:
+                before()
             with self.engine.begin() as connection:
-                for item in work:
+                for _, item in work:
                     item(connection)
         except Exception as error:
             self.error = error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,8 +16,9 @@ from mmauto.engine.jobs import Candidate
 from mmauto.engine.train_space import ADAPTER_SPACE, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
-from mmauto.space import Choice, Dimension, Space, defaults, scoped
+from mmauto.space import Choice, Dimension, Float, Params, Space, defaults, scoped
 from mmauto.tuning.admit import ALL, ONLY, check_names, check_space
+from mmauto.tuning.encoders import choose_encoders, is_frozen
 from mmauto.values import FeatureSpec, TaskView
 from mmauto.views import ArmView
 
@@ -29,24 +32,60 @@ class Arm:
 
     Attributes:
         once: one trial is all it gets (the majority class).
+        packing: parameters that may differ within a pack, as their components declare them: a
+            study file that gives one another range does not change what it is.
     """
 
     view: ArmView
     modalities: tuple[str, ...]
     space: Mapping[str, Dimension]
     once: bool = False
+    packing: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
         """Unique in the study; also the name of its folder under ``models/``."""
         return self.view.name
 
-    def candidate(self, params: Mapping[str, bool | int | float | str]) -> Candidate:
+    def candidate(self, params: Params) -> Candidate:
         """The candidate of some parameters; those added to the space since take their defaults."""
         kind: Literal["fusion", "control"] = "control" if self.view.kind == "control" else "fusion"
         return Candidate(
             kind, self.view.component, self.modalities, {**defaults(self.space), **params}
         )
+
+    def pack(self, params: Params) -> str:
+        """A digest that is equal where two trials have the same shapes; empty for controls.
+
+        Parameters of encoders and regularisers that were not chosen do not count.
+        """
+        if self.view.kind == "control":
+            return ""
+        full = {**defaults(self.space), **params}
+        shaping = {
+            name: full[name]
+            for name in sorted(self.space)
+            if name not in self.packing and self._counts(name, full)
+        }
+        return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:12]
+
+    def pack_size(self, most: int) -> int:
+        """How many trials that differ in nothing but their packing numbers are worth asking."""
+        chosen = defaults(self.space)
+        room = 1
+        for name in self.packing:
+            wanted = self.space[name]
+            if self._counts(name, chosen):
+                room *= len(wanted.options) if isinstance(wanted, Choice) else most
+        return min(room, most) if self.view.kind != "control" else 1
+
+    def _counts(self, name: str, params: Params) -> bool:
+        """Whether a parameter does anything, given the encoders and the regulariser chosen."""
+        owners = {f"{key}/": f"{key}/encoder" for key in self.modalities}
+        for prefix, chooser in {**owners, "regulariser/": "regulariser"}.items():
+            if name.startswith(prefix) and name != chooser:
+                return name.startswith(f"{prefix}{params.get(chooser)}/")
+        return True
 
 
 def make_arms(
@@ -216,45 +255,9 @@ def _arm(
         for name in usable:
             if name != "none":
                 space |= scoped(f"regulariser/{name}", registry.regulariser(name).space(task))
+    packing = frozenset(
+        n for n, wanted in space.items() if isinstance(wanted, Float) and wanted.packs
+    )
     for name in [name for name in config.space if name in space]:
         space[name] = dimension(f"space.{name}", config.space[name])
-    return Arm(view, modalities, space, once)
-
-
-def choose_encoders(
-    registry: Registry, key: str, task: TaskView, config: StudyConfig
-) -> dict[str, Encoder]:
-    """The candidates for one modality.
-
-    Named ones where ``encoders`` names any for it; else those whose tokens can be cached (with
-    ``preset = thorough`` trained ones too), or the trained ones where there are no others.
-
-    Raises:
-        ConfigError: nothing is left, or a named one cannot run here.
-    """
-    modality = task.modalities[key]
-    found = registry.encoders_of(modality)
-    named = {name: found[name] for name in config.encoders if name in found}
-    for name, encoder in named.items():
-        reason = encoder.missing()
-        if reason is not None:
-            raise ConfigError(f"encoder {name!r} was asked for but cannot run here: {reason}")
-    usable = named or {
-        name: encoder
-        for name, encoder in found.items()
-        if encoder.default and encoder.missing() is None and name not in config.exclude
-    }
-    if not usable:
-        raise ConfigError(
-            f"every modality needs an encoder, {key!r} ({modality}) is left without one; "
-            f"installed: {', '.join(found) or 'none'}; name one with --encoders, or leave the "
-            "column out"
-        )
-    if named or config.preset == "thorough":
-        return usable
-    return {n: e for n, e in usable.items() if is_frozen(e, task)} or usable
-
-
-def is_frozen(encoder: Encoder, task: TaskView) -> bool:
-    """Whether its tokens are cached at its default parameters."""
-    return encoder.frozen(defaults(encoder.space(task)))
+    return Arm(view, modalities, space, once, packing)

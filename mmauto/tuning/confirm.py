@@ -8,12 +8,24 @@ from pathlib import Path
 
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
+from mmauto.engine.train_space import FINETUNE
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.sampler import derived
 from mmauto.tuning.watch import Watcher
 from mmauto.views import TrialView
+
+
+def best_of(trials: Sequence[TrialView], sign: float) -> TrialView | None:
+    """The trial with the best validation metric; pruned ones only where none is complete.
+
+    Args:
+        sign: 1 where more of the metric is better, else -1.
+    """
+    scored = [t for t in trials if t.state in ("complete", "pruned") and t.value is not None]
+    complete = [trial for trial in scored if trial.state == "complete"]
+    return max(complete or scored, key=lambda t: (sign * (t.value or 0.0), -t.id), default=None)
 
 
 class Confirmation:
@@ -40,19 +52,11 @@ class Confirmation:
             self.watcher.confirmed(view.arm, view.seed, view.value)
 
         def work(arm: Arm, runner: Runner) -> None:
-            best = self.best([trial for trial in trials if trial.arm == arm.name])
+            best = best_of([trial for trial in trials if trial.arm == arm.name], self.sign)
             if best is not None:
                 self._confirm(arm, best, runner)
 
         self.crew.each(self.arms, work)
-
-    def best(self, trials: Sequence[TrialView]) -> TrialView | None:
-        """The trial with the best validation metric; pruned ones only where none is complete."""
-        scored = [t for t in trials if t.state in ("complete", "pruned") and t.value is not None]
-        complete = [trial for trial in scored if trial.state == "complete"]
-        return max(
-            complete or scored, key=lambda t: (self.sign * (t.value or 0.0), -t.id), default=None
-        )
 
     def _confirm(self, arm: Arm, best: TrialView, runner: Runner) -> None:
         known = {row.number: row for row in self.store.rows("confirm") if row.arm == arm.name}
@@ -83,7 +87,10 @@ class Confirmation:
             )
             for identity, place, params in todo
         ]  # fmt: skip
-        runner.run_pack(jobs, lambda epoch, values: dict.fromkeys(values, True))
+        # encoders in training fill the memory: such jobs run one after another
+        groups = [[job] for job in jobs] if FINETUNE in best.params else [jobs]
+        for group in groups:
+            runner.run_pack(group, lambda epoch, values: dict.fromkeys(values, True))
         self._keep_best_bundle(arm.name)
 
     def ended(self, outcome: Outcome) -> None:

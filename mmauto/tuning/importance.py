@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mmauto.space import Choice
 from mmauto.tuning.arms import Arm
-from mmauto.tuning.sampler import rebuild
+from mmauto.tuning.optuna_words import distributions, lean, new_study
 from mmauto.views import TrialView
 
 LEAST = 8
@@ -19,15 +20,14 @@ def importances(arm: Arm, trials: Sequence[TrialView], maximise: bool) -> dict[s
 
     Parameters of encoders that were never chosen, and fixed ones, are left out.
     """
-    done = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
     scored = [t for t in trials if t.state in ("complete", "pruned") and t.value is not None]
     if len(scored) < LEAST or len({trial.value for trial in scored}) < 2:
         return {}
     import optuna
 
     # pruned trials count with their best value so far: leaving them out would keep only winners
-    full = [t if t in done else _completed(t) for t in scored]
-    study = rebuild(arm, "random", maximise, full, seed=0)
+    study, spread = new_study(maximise), distributions(arm.space)
+    study.add_trials([lean(arm, replace(trial, state="complete"), spread) for trial in scored])
     names = [name for name in arm.space if _searched(arm, name, scored)]
     if not names:
         return {}
@@ -40,12 +40,6 @@ def importances(arm: Arm, trials: Sequence[TrialView], maximise: bool) -> dict[s
         except (ValueError, RuntimeError):
             return {}
     return {name: float(share) for name, share in found.items()}
-
-
-def _completed(trial: TrialView) -> TrialView:
-    from dataclasses import replace
-
-    return replace(trial, state="complete")
 
 
 def _searched(arm: Arm, name: str, trials: Sequence[TrialView]) -> bool:

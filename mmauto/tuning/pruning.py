@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmauto.tuning.arms import Arm
-from mmauto.tuning.sampler import distributions, rebuild
+from mmauto.tuning.optuna_words import distributions, rebuild
 from mmauto.views import TrialView
 
 ETA = 3
+QUANTILE = 0.25
 FIRST_EPOCHS = 2
-FIRST_STEPS = 100
+FIRST_STEPS = 20
+"""Chosen with `mmauto.tuning.replay` on unpruned curves. With 100 steps before the first rung
+nothing is saved on a table of a thousand rows, whose trials stop by themselves after some ten
+epochs; a median instead of the quartile costs more than it saves."""
 
 
 class Pruner:
@@ -26,15 +30,19 @@ class Pruner:
 class Halving(Pruner):
     """Synchronous successive halving inside a generation (Jamieson & Talwalkar 2016).
 
-    At each rung the best third goes on, at least one. The rungs compare best-so-far values, since
-    a trial's result is its best epoch; a trial that stopped by itself still occupies its place. The
-    decision is replayed from whole curves, so that an interrupted generation decides alike.
+    At each rung the best third goes on, at least one; of those, only the ones that are no worse
+    than a quantile of what passed the same rung in earlier generations, once one of these was
+    trained to its end. The rungs compare best-so-far values, since a trial's result is its best
+    epoch; a trial that stopped by itself still occupies its place. The decision is replayed from
+    whole curves, so that an interrupted generation decides alike.
 
     Args:
         steps: training steps an epoch of the slowest trial; a rung stands after at least
             `FIRST_STEPS` of them.
         curves: validation curves of the generation's trials that ended before (after a kill).
         members: all trials of the generation.
+        earlier: of every trial of earlier generations that did not fail, whether it was trained to
+            its end, and its curve.
     """
 
     def __init__(
@@ -44,29 +52,46 @@ class Halving(Pruner):
         epochs: int,
         members: Sequence[int],
         curves: Mapping[int, Sequence[float]],
+        earlier: Sequence[tuple[bool, Sequence[float]]] = (),
+        eta: int = ETA,
+        quantile: float = QUANTILE,
     ):
         self.sign = 1.0 if maximise else -1.0
         self.curves = {trial: list(curves.get(trial, ())) for trial in members}
+        self.earlier = earlier if any(complete for complete, _ in earlier) else ()
+        self.eta, self.quantile = eta, quantile
         self.rungs = []
         rung = max(FIRST_EPOCHS, math.ceil(FIRST_STEPS / max(1, steps)))
         while rung < epochs:
             self.rungs.append(rung)
-            rung *= ETA
+            rung *= eta
 
     def keep(self, epoch: int, values: Mapping[int, float]) -> dict[int, bool]:
-        """The best third at a rung, everything elsewhere."""
+        """Those that pass at a rung, everything elsewhere."""
         for trial, value in values.items():
             self.curves[trial] = [*self.curves[trial][:epoch], value]
         if epoch + 1 not in self.rungs:
             return dict.fromkeys(values, True)
         chosen = set(self.curves)
         for rung in self.rungs[: self.rungs.index(epoch + 1) + 1]:
-            ranked = sorted(chosen, key=lambda trial: (-self._best(trial, rung), trial))
-            chosen = set(ranked[: max(1, math.ceil(len(ranked) / ETA))])
+            best = {trial: self._best(self.curves[trial], rung) for trial in chosen}
+            ranked = sorted(chosen, key=lambda trial: (-best[trial], trial))
+            bar = self._bar(rung)
+            passed = ranked[: max(1, math.ceil(len(ranked) / self.eta))]
+            chosen = {trial for trial in passed if best[trial] >= bar}
         return {trial: trial in chosen for trial in values}
 
-    def _best(self, trial: int, rung: int) -> float:
-        return max((self.sign * value for value in self.curves[trial][:rung]), default=-math.inf)
+    def _bar(self, rung: int) -> float:
+        """What earlier generations' survivors of the rung had there, at the quantile."""
+        passed = sorted(
+            self._best(curve, rung)
+            for complete, curve in self.earlier
+            if complete or len(curve) > rung
+        )
+        return passed[int(self.quantile * (len(passed) - 1))] if passed else -math.inf
+
+    def _best(self, curve: Sequence[float], rung: int) -> float:
+        return max((self.sign * value for value in curve[:rung]), default=-math.inf)
 
 
 class OptunaPruner(Pruner):
@@ -83,7 +108,7 @@ class OptunaPruner(Pruner):
     ):
         import optuna
 
-        study = rebuild(arm, "random", maximise, stored, seed=0)
+        study = rebuild(arm, maximise, stored)
         study.pruner = (
             optuna.pruners.HyperbandPruner(FIRST_EPOCHS, epochs, ETA)
             if name == "hyperband"

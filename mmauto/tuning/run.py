@@ -10,11 +10,13 @@ from functools import partial
 
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
+from mmauto.engine.train_space import FINETUNE
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.pruning import Halving, OptunaPruner, Pruner
 from mmauto.tuning.sampler import ask
+from mmauto.tuning.warm_start import offers
 from mmauto.tuning.watch import Watcher
 from mmauto.views import TrialView
 
@@ -65,13 +67,13 @@ class Search:
         self.running: dict[int, TrialView] = {}
 
     def total(self, arm: Arm) -> int:
-        """Trials that the arm gets."""
+        """Trials that the arm gets; one that fine-tunes its best comes on top."""
         return 1 if arm.once else self.config.trials
 
     def run(self) -> None:
         """Bring every arm to its total, or to the end of the time."""
         for trial in self.store.trials():
-            if trial.arm in self.history:
+            if trial.arm in self.history and FINETUNE not in trial.params:
                 self.history[trial.arm][trial.index] = trial
                 if trial.state != "running":
                     self.watcher.ended(trial)
@@ -107,7 +109,7 @@ class Search:
         jobs = [
             TrialJob(
                 trial.id, arm.candidate(trial.params), self.config.seed, self.config.epochs,
-                self.config.patience,
+                self.config.patience, pack=arm.pack(trial.params),
             )
             for trial in todo
         ]  # fmt: skip
@@ -118,7 +120,8 @@ class Search:
     def _ask(self, arm: Arm, generation: int, numbers: Sequence[int]) -> None:
         history = self.history[arm.name]
         stored = [history[number] for number in sorted(history)]
-        asked = ask(arm, self.config.sampler, self.maximise, self.config.seed, stored, len(numbers))
+        offered = offers(self.store.facts, arm)
+        asked = ask(arm, self.config, self.maximise, stored, numbers, offered)
         fresh = [
             NewTrial(arm.name, "search", generation, number, self.config.seed, params)
             for number, params in zip(numbers, asked, strict=True)
@@ -137,9 +140,15 @@ class Search:
             batch = max(int(trial.params["train/batch_size"]) for trial in members)
             steps = math.ceil(self.train_rows / batch)
             ended = {trial.id: trial.curve for trial in members if trial not in todo}
+            earlier = [
+                (trial.state == "complete", trial.curve)
+                for trial in self.history[arm.name].values()
+                if trial.generation < members[0].generation and trial.state != "failed"
+            ]
             return Halving(
-                self.maximise, steps, self.config.epochs, [trial.id for trial in members], ended
-            )
+                self.maximise, steps, self.config.epochs, [trial.id for trial in members], ended,
+                earlier,
+            )  # fmt: skip
         done = [t for t in self.history[arm.name].values() if t.state != "running"]
         asked = {trial.id: trial.params for trial in todo}
         return OptunaPruner(name, arm, self.maximise, done, asked, self.config.epochs)

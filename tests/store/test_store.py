@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import statistics
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +115,30 @@ def test_a_folder_without_a_study_is_none(tmp_path: Path) -> None:
     assert StudyStore.open(tmp_path) is None
     connect(StudyStore.url(tmp_path)).dispose()  # tables, but killed before the study's row
     assert StudyStore.open(tmp_path) is None
+
+
+def test_a_study_from_before_packs_continues_without_them(tmp_path: Path) -> None:
+    make(tmp_path).close()
+    again = StudyStore.open(tmp_path)
+    assert again is not None
+    assert again.config == {"trials": 2, "pack": 1, "finetune": "none"}
+    again.close()
+
+
+def test_storing_trials_hardly_holds_up_a_search(tmp_path: Path) -> None:
+    """On the path that the search waits for; what is written behind it costs about as much."""
+    store = make(tmp_path)
+    valid = {"y": np.zeros((300, 3), dtype=np.float32)}
+    seconds = []
+    for first in range(0, 800, 8):
+        start = time.perf_counter()
+        for identity in store.begin([new(first + place) for place in range(8)]):
+            store.finish(
+                Outcome(identity, "complete", 0.7, 1, (0.5,) * 20, (1.0,) * 20, 3.0, valid)
+            )
+        seconds.append((time.perf_counter() - start) / 8)
+    store.close()
+    assert statistics.median(seconds) < 0.005  # 1 ms where nothing else runs
 
 
 def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from mmauto.config import StudyConfig, from_mapping
 from mmauto.errors import ConfigError
 from mmauto.registry import Registry, load_registry
 from mmauto.space import Choice, Float
-from mmauto.tuning.arms import make_arms
+from mmauto.tuning.arms import Arm, make_arms
 from mmauto.values import TargetSpec, TaskView
 
 TASK = TaskView(
@@ -131,3 +131,52 @@ def test_stored_parameters_are_completed_with_todays_defaults(registry: Registry
     candidate = arm.candidate({"train/lr": 0.005})
     assert candidate.params["train/lr"] == 0.005
     assert set(candidate.params) == set(arm.space)
+
+
+# ------------------------------------------------------------------------------- packs
+
+
+def packing_arm(registry: Registry, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Arm:
+    """An arm whose fusion declares a dropout that packs."""
+    fusion = type(registry.fusion("concat_mlp"))
+    declared = {"width": Choice((32, 64)), "dropout": Float(0.0, 0.5, 0.1, packs=True)}
+    monkeypatch.setattr(fusion, "space", lambda self, task: declared)
+    arms = make_arms(registry, TASK, config(**settings))
+    return next(arm for arm in arms if arm.name == "concat_mlp")
+
+
+@pytest.mark.parametrize(
+    "given", [None, 0.2, [0.1, 0.2], {"low": 0.0, "high": 0.9}, {"low": 0, "high": 1}]
+)
+def test_what_packs_is_what_components_declare_whatever_the_study_file_says(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
+    space = {} if given is None else {"fusion/dropout": given}
+    arm = packing_arm(registry, monkeypatch, space=space)
+    assert "fusion/dropout" in arm.packing
+    assert "fusion/width" not in arm.packing
+    assert "train/batch_size" not in arm.packing
+
+
+def test_only_what_decides_on_shapes_is_in_the_digest(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = packing_arm(
+        registry, monkeypatch, encoders=["bag_of_words", "lstm"], regularisers=["none", "infonce"]
+    )
+    base = {"text/encoder": "lstm", "regulariser": "none"}
+    one = arm.pack(base)
+    assert len(one) == 12
+    same = {"fusion/dropout": 0.4, "text/bag_of_words/words": 7, "regulariser/infonce/weight": 9.0}
+    assert arm.pack({**base, **same}) == one
+    for other in (
+        {"fusion/width": 64}, {"text/encoder": "bag_of_words"}, {"text/lstm/width": 999},
+        {"train/batch_size": 32}, {"regulariser": "infonce"},
+    ):  # fmt: skip
+        assert arm.pack({**base, **other}) != one
+
+
+def test_controls_have_no_packs(registry: Registry) -> None:
+    arms = {arm.name: arm for arm in make_arms(registry, TASK, config())}
+    assert arms["boosting"].pack({}) == ""
+    assert arms["boosting"].pack_size(4) == 1

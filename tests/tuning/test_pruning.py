@@ -54,7 +54,7 @@ def test_halving_keeps_the_best_third_at_each_rung(maximise: bool) -> None:
 
 def test_the_first_rung_waits_for_enough_steps() -> None:
     curves = {t: [t / 10] * 20 for t in range(5)}
-    assert min(drive(halving(curves, steps=22), curves).values()) == 5
+    assert min(drive(halving(curves, steps=5), curves).values()) == 4
     assert min(drive(halving(curves, steps=1000), curves).values()) == 2
 
 
@@ -76,6 +76,36 @@ def test_an_interrupted_generation_decides_as_an_undisturbed_one() -> None:
     rest = {t: curve for t, curve in curves.items() if t not in ended}
     again = drive(Halving(True, 100, 20, list(curves), ended), rest)
     assert again == {t: whole[t] for t in rest}
+
+
+def across(earlier: list[tuple[bool, list[float]]], maximise: bool = True) -> dict[int, int]:
+    """Two trials of a later generation: of a generation of two, one passes the first rung."""
+    sign = 1 if maximise else -1
+    curves = {0: [sign * 0.6] * 20, 1: [sign * 0.5] * 20}
+    signed = [(complete, [sign * v for v in curve]) for complete, curve in earlier]
+    return drive(Halving(maximise, 100, 20, [0, 1], {}, signed), curves)
+
+
+@pytest.mark.parametrize("maximise", [True, False])
+def test_a_survivor_worse_than_nearly_all_earlier_survivors_is_pruned_too(maximise: bool) -> None:
+    better, worse = (True, [0.7] * 20), (True, [0.55] * 20)
+    assert across([better] * 5, maximise) == {0: 2, 1: 2}
+    assert across([*[better] * 3, *[worse] * 2], maximise) == {0: 20, 1: 2}
+
+
+def test_earlier_trials_count_at_the_rungs_that_they_passed() -> None:
+    ended = (True, [0.55] * 20)
+    pruned_at_2, pruned_at_6 = (False, [0.9] * 2), (False, [0.9] * 6)
+    assert across([ended, *[pruned_at_2] * 4]) == {0: 20, 1: 2}
+    assert across([ended, *[pruned_at_6] * 4]) == {0: 2, 1: 2}
+
+
+def test_until_one_trial_is_complete_the_best_of_a_generation_goes_on() -> None:
+    assert across([(False, [0.9] * 6)] * 3) == {0: 20, 1: 2}
+
+
+def test_an_equal_trial_passes() -> None:
+    assert across([(True, [0.6] * 20)] * 3) == {0: 20, 1: 2}
 
 
 @pytest.mark.parametrize("name", ["median", "hyperband"])

@@ -1,0 +1,90 @@
+"""What a pruner would have done to trials that were trained in full: what it saves, what it costs.
+
+Run a study with ``--pruner none``, and replay its curves with other settings of successive halving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mmauto.tuning.pruning import ETA, QUANTILE, Halving
+from mmauto.views import TrialView
+
+Curves = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A search with a pruner, beside the same search without one.
+
+    Attributes:
+        trained: epochs that each trial would have had, by generation.
+        epochs: their sum; ``full`` is that of the unpruned curves.
+        best: the validation metric of the trial that would be confirmed: the best of those
+            trained to their end.
+        full_best: the best without pruning.
+        regret: how much worse that is, in the metric's own unit; at least 0.
+    """
+
+    trained: Sequence[Sequence[int]]
+    epochs: int
+    full: int
+    best: float
+    full_best: float
+    regret: float
+
+    @property
+    def saved(self) -> float:
+        """How many times fewer epochs."""
+        return self.full / self.epochs
+
+
+def replay(
+    generations: Sequence[Curves],
+    maximise: bool,
+    steps: int,
+    epochs: int,
+    eta: int = ETA,
+    quantile: float = QUANTILE,
+) -> Replay:
+    """Prune whole validation curves, generation by generation, as a search would have done.
+
+    Args:
+        generations: of each, the curve of each trial as it ended by itself.
+        steps, epochs: as for `Halving`.
+        quantile: 0 prunes across generations only what is worse than all that passed before.
+    """
+    earlier: list[tuple[bool, Sequence[float]]] = []
+    trained = []
+    for curves in generations:
+        members = range(len(curves))
+        pruner = Halving(maximise, steps, epochs, members, {}, tuple(earlier), eta, quantile)
+        alive, lengths = set(members), [0] * len(curves)
+        for epoch in range(max(map(len, curves))):
+            values = {t: curves[t][epoch] for t in sorted(alive) if epoch < len(curves[t])}
+            for trial in values:
+                lengths[trial] = epoch + 1
+            alive -= {trial for trial, on in pruner.keep(epoch, values).items() if not on}
+        earlier += [(t in alive, curves[t][: lengths[t]]) for t in members]
+        trained.append(lengths)
+    pick = max if maximise else min
+    best = pick(pick(curve) for complete, curve in earlier if complete)
+    full_best = pick(pick(curve) for curves in generations for curve in curves)
+    return Replay(
+        trained,
+        sum(map(sum, trained)),
+        sum(len(curve) for curves in generations for curve in curves),
+        best,
+        full_best,
+        abs(full_best - best),
+    )
+
+
+def curves_of(trials: Sequence[TrialView]) -> list[Curves]:
+    """The generations of one arm's stored trials; those that failed are left out."""
+    numbers = sorted({trial.generation for trial in trials if trial.curve})
+    return [
+        [t.curve for t in trials if t.generation == number and t.curve and t.state != "failed"]
+        for number in numbers
+    ]

@@ -1,0 +1,130 @@
+"""The coordinator with a made-up engine: packs, pruning across generations, resuming."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmauto.config import from_mapping
+from mmauto.engine.jobs import Outcome, Report, Runner, TrialJob
+from mmauto.space import Choice, Float
+from mmauto.store.files import save_truth
+from mmauto.store.study import StudyStore
+from mmauto.tuning.arms import Arm
+from mmauto.tuning.crew import Crew
+from mmauto.tuning.run import Clock, Search
+from mmauto.tuning.watch import Watcher
+from mmauto.values import TargetSpec, TaskView
+from mmauto.views import ArmView
+
+SPACE = {
+    "fusion/width": Choice((16, 32, 64)),
+    "train/lr": Float(1e-4, 1e-2, 1e-3, log=True),
+    "train/batch_size": Choice((50,)),
+}
+ARM = Arm(ArmView("one", "fusion", "one", "early", ""), (), SPACE, packing=frozenset({"train/lr"}))
+TASK = TaskView("t", {}, {"y": TargetSpec("y", "binary", ("a", "b"))}, "y", "accuracy")
+
+
+class Stopped(Exception):
+    """Stands for a kill in the middle of a generation."""
+
+
+class Made(Runner):
+    """Trials whose metric follows from their parameters; it is stopped after so many have ended."""
+
+    def __init__(self, stop: int | None = None):
+        self.stop, self.jobs, self.done = stop, [], lambda outcome: None
+
+    def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+        self.jobs += jobs
+        curves: dict[int, list[float]] = {job.id: [] for job in jobs}
+        alive = {job.id: job for job in jobs}
+        for epoch in range(jobs[0].epochs):
+            values = {}
+            for job in alive.values():
+                top = float(job.candidate.params["train/lr"]) * 50
+                values[job.id] = top * (1 - 0.7 ** (epoch + 1))
+                curves[job.id].append(values[job.id])
+            keep = report(epoch, values)
+            for identity in [i for i in alive if not keep[i]]:
+                self._end(identity, "pruned", curves)
+                del alive[identity]
+            if not alive:
+                break
+        for identity in alive:
+            self._end(identity, "complete", curves)
+        return ()
+
+    def _end(self, identity: int, state: Any, curves: dict[int, list[float]]) -> None:
+        if self.stop == 0:
+            raise Stopped
+        self.stop = None if self.stop is None else self.stop - 1
+        curve = curves[identity]
+        self.done(Outcome(identity, state, max(curve), len(curve) - 1, tuple(curve)))
+
+    def close(self) -> None:
+        pass
+
+
+def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
+    """Run or continue a search; what is stored of each trial."""
+    store = StudyStore.open(folder)
+    if store is None:
+        sides = {"valid": {"y": np.zeros(2)}, "test": {"y": np.zeros(2)}}
+        save_truth(folder, sides, {"valid": None, "test": None}, {"valid": np.arange(2)})
+        store = StudyStore.create(folder, "s", {}, TASK, facts, {}, "", [ARM.view])
+    config = from_mapping({"task": "t", "trials": 24, "epochs": 20})
+    clock = Clock(None, time.monotonic())
+    hunt = Search(store, [ARM], config, Crew([runner]), Watcher(), 1000, True, clock)
+    runner.done = hunt.ended
+    try:
+        hunt.run()
+    finally:
+        store.flush()
+        found = [(t.index, t.state, str(t.params), t.curve) for t in store.trials()]
+        store.close()
+    return found
+
+
+def test_jobs_of_a_pack_carry_one_text(tmp_path: Path) -> None:
+    runner = Made()
+    search(tmp_path, runner)
+    for first in range(0, 24, 4):
+        pack = runner.jobs[first : first + 4]
+        assert len({job.pack for job in pack}) == 1
+        assert len({job.candidate.params["fusion/width"] for job in pack}) == 1
+    assert len({job.pack for job in runner.jobs}) > 1
+    assert all(job.pack for job in runner.jobs)
+
+
+def test_every_generation_saves_epochs_and_the_first_has_a_complete_trial(tmp_path: Path) -> None:
+    found = search(tmp_path, Made())
+    assert [index for index, *_ in found] == list(range(24))
+    assert "complete" in {state for _, state, *_ in found[:8]}
+    for first in (0, 8, 16):
+        assert sum(len(curve) for *_, curve in found[first : first + 8]) <= 8 * 20 / 3
+
+
+@pytest.mark.parametrize("stop", [3, 8, 13, 23])
+def test_a_search_that_was_killed_asks_and_prunes_as_an_undisturbed_one(
+    tmp_path: Path, stop: int
+) -> None:
+    whole = search(tmp_path / "whole", Made())
+    with pytest.raises(Stopped):
+        search(tmp_path / "killed", Made(stop))
+    assert search(tmp_path / "killed", Made()) == whole
+
+
+def test_a_study_begins_with_what_an_earlier_one_offers(tmp_path: Path) -> None:
+    offered = {"one": {"component": "one", "candidates": [{"fusion/width": 64, "train/lr": 0.007}]}}
+    runner = Made()
+    search(tmp_path, runner, offered=offered)
+    assert runner.jobs[0].candidate.params["train/lr"] == 0.001
+    assert runner.jobs[4].candidate.params["train/lr"] == 0.007
+    assert {job.candidate.params["fusion/width"] for job in runner.jobs[4:8]} == {64}
