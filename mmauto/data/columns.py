@@ -44,9 +44,13 @@ class Samples(ABC):
     def digest(self) -> str:
         """A SHA-256 over every sample's bytes, in order: another content is another digest."""
         total = hashlib.sha256(f"{self.modality}:{list(self.fields.items())}".encode())
-        for index in range(len(self)):
-            total.update(hashlib.sha256(self.raw(index)).digest())
+        total.update(self.digests().tobytes())
         return total.hexdigest()
+
+    def digests(self) -> np.ndarray:
+        """``(N, 32)`` uint8, a SHA-256 of each sample's bytes."""
+        found = [hashlib.sha256(self.raw(index)).digest() for index in range(len(self))]
+        return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, 32)
 
 
 class Texts(Samples):

@@ -1,12 +1,13 @@
 """Arrays computed once and kept on disk, keyed by everything that they depend on.
 
-Wrong reuse would be the worst bug here, so a key holds all ingredients in full and is stored beside
-the arrays. An entry is written to a temporary folder and renamed, under one lock a key.
+Wrong reuse would be the worst bug here, so an entry holds all ingredients of its key in full and
+they are compared whenever it is read: what it was made with, and a digest of every sample. An entry
+is written to a folder of its own and renamed, by one process while others wait. Samples that
+another entry made in the same way holds already are copied from there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -17,81 +18,184 @@ from typing import Any, TypeAlias
 import numpy as np
 from filelock import FileLock
 
+from mmauto.engine.digests import digest
+from mmauto.engine.entries import KEY, PART, SAMPLES, remove, trim
+from mmauto.errors import PluginError
 
-def digest(value: Any) -> str:
-    """A SHA-256 of JSON values, arrays and tensors, nested in mappings and sequences."""
-    total = hashlib.sha256()
-    _feed(total, value)
-    return total.hexdigest()
+COPY_ROWS = 8192
+"""So many rows are copied at once, so that memory stays bounded."""
 
-
-def _feed(total: Any, value: Any) -> None:
-    if isinstance(value, Mapping):
-        for key in sorted(value):
-            total.update(f"k{key}:".encode())
-            _feed(total, value[key])
-    elif isinstance(value, list | tuple):
-        total.update(f"l{len(value)}:".encode())
-        for item in value:
-            _feed(total, item)
-    elif hasattr(value, "dtype"):
-        array = np.ascontiguousarray(value.numpy() if hasattr(value, "numpy") else value)
-        total.update(f"a{array.dtype}{array.shape}:".encode())
-        total.update(array.tobytes())
-    else:
-        total.update(json.dumps(value, sort_keys=True).encode() + b";")
-
-
-Part: TypeAlias = tuple[slice, Mapping[str, np.ndarray]]
+Arrays: TypeAlias = dict[str, np.ndarray]
+Rows: TypeAlias = slice | np.ndarray
+Part: TypeAlias = tuple[Rows, Mapping[str, np.ndarray]]
 """Rows, and their arrays by name."""
 
 
 class ArrayCache:
-    """A folder of entries; each is a folder of ``.npy`` files and the key in JSON."""
+    """A folder of entries; each is a folder of ``.npy`` files, its key and its samples' digests.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Args:
+        limit: bytes; the least recently used entries beyond it are removed. None: no limit.
+    """
 
-    def get(
-        self, key: Mapping[str, Any], total: int, compute: Callable[[], Iterable[Part]]
-    ) -> dict[str, np.ndarray]:
-        """The arrays of ``key``, memory-mapped; computed and stored where they are not there.
+    def __init__(self, folder: Path, limit: int | None = None):
+        self.folder, self.limit = folder, limit
+
+    def find(self, about: Mapping[str, Any], samples: np.ndarray) -> Arrays | None:
+        """The arrays of an entry, memory-mapped; None where there is none.
 
         Args:
-            total: rows of every array.
-            compute: gives the arrays in parts, which go straight to disk; rows that no part
-                holds stay zero.
+            about: JSON values; everything that the arrays depend on but the samples.
+            samples: ``(N, 32)`` uint8, a digest a sample, in order.
         """
-        place = self.folder / digest(key)[:40]
-        if not place.exists():
+        place = self._place(about, samples)
+        try:
+            if not _made_like(place, about) or not np.array_equal(_samples(place), samples):
+                return None
+            arrays = _arrays(place)
+            (place / KEY).touch()  # used; fails where it was removed in the meantime
+        except (OSError, ValueError):
+            return None
+        return arrays
+
+    def get(
+        self,
+        about: Mapping[str, Any],
+        samples: np.ndarray,
+        compute: Callable[[np.ndarray], Iterable[Part]],
+    ) -> Arrays:
+        """The arrays of an entry, memory-mapped; computed and stored where they are not there.
+
+        Args:
+            about, samples: as in `find`.
+            compute: given the rows that no entry knows, ascending, gives their arrays in parts,
+                which go straight to disk.
+
+        Raises:
+            PluginError: the parts' arrays do not fit together.
+        """
+        place = self._place(about, samples)
+        while (found := self.find(about, samples)) is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{place}.lock"):
-                if not place.exists():  # another process may have built it while this one waited
-                    self._write(place, key, total, compute())
-        # copy-on-write: torch takes the map as it is, workers share its pages
-        return {
-            file.stem: np.load(file, mmap_mode="c", allow_pickle=False)
-            for file in sorted(place.glob("*.npy"))
-        }
+                # another process may have built it while this one waited
+                if self.find(about, samples) is None:
+                    remove(place)
+                    self._write(place, about, samples, compute)
+            if self.limit is not None:
+                trim(self.folder, self.limit, keep=place)
+        return found
+
+    def _place(self, about: Mapping[str, Any], samples: np.ndarray) -> Path:
+        """Entries made in the same way begin with the same name."""
+        return self.folder / f"{digest(about)[:24]}-{digest(samples)[:24]}"
 
     def _write(
-        self, place: Path, key: Mapping[str, Any], total: int, parts: Iterable[Part]
+        self,
+        place: Path,
+        about: Mapping[str, Any],
+        samples: np.ndarray,
+        compute: Callable[[np.ndarray], Iterable[Part]],
     ) -> None:
-        fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.", dir=self.folder))
+        fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=PART, dir=self.folder))
         try:
-            files: dict[str, np.memmap[Any, Any]] = {}
-            for rows, arrays in parts:
-                for name, array in arrays.items():
-                    if name not in files:
-                        files[name] = np.lib.format.open_memmap(
-                            fresh / f"{name}.npy", "w+", array.dtype, (total, *array.shape[1:])
-                        )
-                    files[name][rows] = array
-            for file in files.values():
-                file.flush()
-            files.clear()
-            (fresh / "key.json").write_text(json.dumps(key, indent=1, sort_keys=True))
+            writer = _Writer(fresh, len(samples), str(about.get("encoder", "")))
+            unknown = self._copy_known(place, about, samples, writer)
+            if len(unknown):
+                for rows, arrays in compute(unknown):
+                    writer.put(rows, arrays)
+            writer.close()
+            (fresh / SAMPLES).write_bytes(samples.tobytes())
+            (fresh / KEY).write_text(_text(about))
             fresh.rename(place)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
+
+    def _copy_known(
+        self, place: Path, about: Mapping[str, Any], samples: np.ndarray, writer: _Writer
+    ) -> np.ndarray:
+        """Copy the samples that other entries hold; ``(M,)`` the rows that none does."""
+        unknown = np.arange(len(samples))
+        prefix = place.name.partition("-")[0]
+        for other in sorted(self.folder.glob(f"{prefix}-*")):
+            try:
+                if other.suffix or not _made_like(other, about):
+                    continue
+                places = {row.tobytes(): at for at, row in enumerate(_samples(other))}
+                arrays = _arrays(other)
+            except (OSError, ValueError):  # removed by another process
+                continue
+            there = np.array([places.get(samples[row].tobytes(), -1) for row in unknown], dtype=int)
+            known = np.flatnonzero(there >= 0)
+            for start in range(0, len(known), COPY_ROWS):
+                some = known[start : start + COPY_ROWS]
+                writer.put(unknown[some], {n: array[there[some]] for n, array in arrays.items()})
+            unknown = unknown[there < 0]
+            if not len(unknown):
+                break
+        return unknown
+
+
+class _Writer:
+    """Arrays of ``total`` rows on disk, filled part by part; made when a name is first seen."""
+
+    def __init__(self, folder: Path, total: int, encoder: str):
+        self.folder, self.total, self.encoder = folder, total, encoder
+        self.files: dict[str, np.memmap[Any, Any]] = {}
+        self.first = True
+
+    def put(self, rows: Rows, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store some rows' arrays.
+
+        Raises:
+            PluginError: they have other names, shapes or types than those of earlier rows: numpy
+                would silently repeat or round them.
+        """
+        if not self.first and arrays.keys() != self.files.keys():
+            self._refuse(f"{', '.join(sorted(self.files))} and {', '.join(sorted(arrays))}")
+        for name, array in arrays.items():
+            if self.first:
+                self.files[name] = np.lib.format.open_memmap(
+                    self.folder / f"{name}.npy", "w+", array.dtype, (self.total, *array.shape[1:])
+                )
+            file = self.files[name]
+            if (array.shape[1:], array.dtype) != (file.shape[1:], file.dtype):
+                self._refuse(
+                    f"{name} of {file.shape[1:]} {file.dtype} and of {array.shape[1:]} "
+                    f"{array.dtype}"
+                )
+            file[rows] = array
+        self.first = False
+
+    def close(self) -> None:
+        """Everything is on its way to the disk."""
+        for file in self.files.values():
+            file.flush()
+        self.files.clear()
+
+    def _refuse(self, found: str) -> None:
+        raise PluginError(
+            "an encoder gives the same arrays, of one shape and type a row, whatever the rows; "
+            f"{self.encoder} gave {found}; mend the encoder, or tell its author"
+        )
+
+
+def _text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, indent=1, sort_keys=True)
+
+
+def _made_like(place: Path, about: Mapping[str, Any]) -> bool:
+    return (place / KEY).read_text(encoding="utf-8") == _text(about)
+
+
+def _samples(place: Path) -> np.ndarray:
+    return np.fromfile(place / SAMPLES, dtype=np.uint8).reshape(-1, 32)
+
+
+def _arrays(place: Path) -> Arrays:
+    # copy-on-write: torch takes the map as it is, workers share its pages
+    return {
+        file.stem: np.load(file, mmap_mode="c", allow_pickle=False)
+        for file in sorted(place.glob("*.npy"))
+    }

