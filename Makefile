@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 CONSTRAINTS := .ci/constraints.txt
 
-.PHONY: search test test-fast lint docs clean
+.PHONY: search test test-fast lint docs bench clean
 
 search: $(VENV)/.installed ## install, search the simulated medical task, report
 	$(BIN)/mmauto search --task medical $(ARGS)
@@ -25,6 +25,9 @@ lint: $(VENV)/.installed-dev ## formatting, types, layers
 
 docs: $(VENV)/.installed-dev ## write the generated parts of the README anew
 	$(BIN)/python tests/docs.py --write
+
+bench: $(VENV)/.installed ## measure: each row a ratio against a named baseline, see studies/bench
+	$(BIN)/mmauto bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,113 @@
+"""What the figures were measured on, its rate of matrix products included."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+
+from mmauto.tuning.record import environment
+
+SIDE = {"cpu": 1024, "cuda": 8192}
+"""Of the square matrices that are multiplied; a GPU needs large ones to be busy."""
+REPEATS = 7
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured rate of matrix products.
+
+    Attributes:
+        dtype: ``fp32`` or ``bf16``.
+        threads: of torch; 0 on a GPU.
+        gflops: 10^9 operations a second, a multiplication and an addition being two.
+    """
+
+    device: str
+    dtype: str
+    threads: int
+    gflops: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine of a benchmark.
+
+    Attributes:
+        cores: those that this process may use.
+        memory: bytes.
+        load: processes that wanted to run in the minute before; above 0 someone else was busy.
+        device: ``cpu``, or the name of the GPU.
+    """
+
+    processor: str
+    cores: int
+    memory: int
+    load: float
+    platform: str
+    torch: str
+    device: str
+    rates: tuple[Rate, ...]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: str) -> Machine:
+    """The machine, measured for about a second.
+
+    Args:
+        device: ``cpu`` or ``cuda[:n]``.
+    """
+    import torch
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    about = environment(device)
+    known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else 0
+    rates = [
+        matrix_rate("cpu", dtype, threads)
+        for dtype in ("fp32", "bf16")
+        for threads in sorted({1, cores()})
+    ]
+    name = "cpu"
+    if device != "cpu":
+        name = torch.cuda.get_device_name(device)
+        rates += [matrix_rate(device, dtype, 0) for dtype in ("fp32", "bf16")]
+    return Machine(
+        about["processor"], cores(), memory, load, about["platform"], torch.__version__, name,
+        tuple(rates),
+    )  # fmt: skip
+
+
+def matrix_rate(device: str, dtype: str, threads: int) -> Rate:
+    """The median rate of a few square products, after one that warms up."""
+    import torch
+
+    side = SIDE[torch.device(device).type]
+    kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    left = torch.randn(side, side, device=device, dtype=kind)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        left @ left
+        times = []
+        for _ in range(REPEATS):
+            _wait(device)
+            start = time.perf_counter()
+            left @ left
+            _wait(device)
+            times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(before)
+    return Rate(device, dtype, threads, 2 * side**3 / statistics.median(times) / 1e9)
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize(device)
