@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
+from typing import Any
 
 from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.engine.jobs import NOTE, Outcome
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.process import ProcessExecutor
+from mmauto.engine.train_space import FINETUNE
 from mmauto.errors import ConfigError
 from mmauto.registry import Registry
 from mmauto.store.files import save_truth
@@ -19,11 +21,13 @@ from mmauto.tuning.arm_findings import unfitting, untrained
 from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew, default_workers
+from mmauto.tuning.finetune import FineTuning
 from mmauto.tuning.importance import importances
 from mmauto.tuning.mirror import mirror
 from mmauto.tuning.prepare import Prepared, find_device, prepare
 from mmauto.tuning.record import command, environment, write_study_toml
 from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
+from mmauto.tuning.warm_start import FACT, earlier_best, told
 from mmauto.tuning.watch import Watcher
 from mmauto.values import TaskView
 
@@ -38,6 +42,7 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
     """
     start = time.monotonic()
     took_in: list[Callable[[Outcome], None]] = []
+    offered = _offered(config)
     # workers import torch while the data is read
     device = find_device(config.device)
     say = _heard(watcher)
@@ -52,14 +57,14 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         arms = make_arms(registry, prepared.task, config, _used(config, prepared.task))
         odd = [*unfitting(arms, registry, config), *untrained(arms)]
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
-        store = _open(config, prepared, arms)
+        store = _open(config, prepared, arms, offered)
         for runner in runners:
             runner.use(prepared.setup)
     except BaseException:
         crew.close()
         raise
     try:
-        _work(config, watcher, crew, store, arms, prepared, took_in, start)
+        _work(config, watcher, crew, store, arms, prepared, registry, took_in, start)
     except KeyboardInterrupt:
         crew.close()
         _leave(store, start)
@@ -93,23 +98,30 @@ def _work(
     store: StudyStore,
     arms: Sequence[Arm],
     prepared: Prepared,
+    registry: Registry,
     took_in: list[Callable[[Outcome], None]],
     start: float,
 ) -> None:
-    """Search, confirm, and what follows from the trials."""
+    """Search, fine-tune, confirm, and what follows from the trials."""
     watcher.data(prepared.setup.dataset.roles, prepared.findings)
     maximise = METRICS[prepared.task.metric].maximise
     clock = Clock(None if config.time is None else SEARCH_SHARE * config.time, start)
     hunt = Search(store, arms, config, crew, watcher, prepared.rows["train"], maximise, clock)
+    tuning = FineTuning(store, arms, config, crew, watcher, registry, maximise, clock)
     proof = Confirmation(store, arms, config, crew, watcher, maximise)
     watcher.started(
         [arm.view for arm in arms], {arm.name: hunt.total(arm) for arm in arms},
         config.confirm_seeds, maximise,
     )  # fmt: skip
+    begun = told(config, store.facts, arms)
+    if begun:
+        watcher.note(begun)
     if store.state[0] == "finished":
         watcher.note("this study is finished; nothing is left to train")
     took_in.append(hunt.ended)
     hunt.run()
+    took_in.append(tuning.ended)
+    tuning.run(prepared.setup.device)
     store.set_study(state="confirming")
     took_in.append(proof.ended)
     proof.run()
@@ -137,7 +149,18 @@ def _used(config: StudyConfig, task: TaskView) -> dict[str, set[str]]:
     }
 
 
-def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> StudyStore:
+def _offered(config: StudyConfig) -> dict[str, Any]:
+    """What the study begins with; a stored one has it among its facts."""
+    store = StudyStore.open(config.folder)
+    if store is None:
+        return earlier_best(config)
+    store.close()
+    return {}
+
+
+def _open(
+    config: StudyConfig, prepared: Prepared, arms: Sequence[Arm], offered: Mapping[str, Any]
+) -> StudyStore:
     """The stored study of this name, or a new one.
 
     Raises:
@@ -151,6 +174,7 @@ def _open(config: StudyConfig, prepared: Prepared, arms: Sequence[Arm]) -> Study
             "findings": [asdict(found) for found in prepared.findings],
             "roles": [asdict(guess) for guess in prepared.setup.dataset.roles],
             "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
+            FACT: dict(offered),
         }  # fmt: skip
         truth = prepared.truth(), prepared.groups(), prepared.ids()
         save_truth(config.folder, *truth)
@@ -180,7 +204,8 @@ def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
     store.flush()
     trials = store.trials()
     for arm in arms:
-        own = [trial for trial in trials if trial.arm == arm.name]
+        # a fine-tuned trial has the parameters of another one, and a better value
+        own = [t for t in trials if t.arm == arm.name and FINETUNE not in t.params]
         store.set_arm(arm.name, importances=importances(arm, own, maximise))
     store.flush()
     mirror(store, arms, maximise)

@@ -48,6 +48,13 @@ class StudyConfig:
             ``space`` of its own; with it only named fusions have arms beside.
         space: parameter -> a fixed value, a list of choices, or ``{low, high, log}``.
         generation: candidates that an arm asks for at once.
+        pack: candidates in a row that share their shapes and differ in learning rate, weight decay
+            and dropout, so that they can train as one stacked model; 1: every one has its own.
+        finetune: after the search, the best candidates of the ``topN`` arms are trained on, their
+            frozen encoders included; ``auto`` is ``top3`` on a GPU and ``none`` on a CPU.
+        finetune_epochs: of that second stage.
+        warm_start: an earlier study (its folder, or its name under ``out``) whose best candidates
+            each arm tries first.
         workers: executors side by side; 0: one a core on a CPU, one on a GPU.
         trial_timeout: seconds without a word from a trial after which it counts as hung.
     """
@@ -70,7 +77,7 @@ class StudyConfig:
     separator: str = ""
     metric: str = ""
     class_weights: str = "auto"
-    trials: int = 10
+    trials: int = 16
     time: float | None = None
     epochs: int = 20
     patience: int = 5
@@ -85,7 +92,11 @@ class StudyConfig:
     sampler: str = "tpe"
     pruner: str = "halving"
     confirm_seeds: int = 5
-    generation: int = 5
+    generation: int = 8
+    pack: int = 4
+    finetune: str = "auto"
+    finetune_epochs: int = 5
+    warm_start: str | None = None
     workers: int = 0
     trial_timeout: float = 600.0
     arms: Mapping[str, Any] = field(default_factory=dict)
@@ -211,8 +222,8 @@ def _check(config: StudyConfig, source: str) -> None:
         return f"{source}: {key}" if source else f"--{key.replace('_', '-')}"
 
     for key, least in (
-        ("trials", 1), ("epochs", 1), ("patience", 1), ("generation", 1), ("confirm_seeds", 1),
-        ("seed", 0), ("workers", 0),
+        ("trials", 1), ("epochs", 1), ("patience", 1), ("generation", 1), ("pack", 1),
+        ("confirm_seeds", 1), ("finetune_epochs", 1), ("seed", 0), ("workers", 0),
     ):  # fmt: skip
         if getattr(config, key) < least:
             raise ConfigError(
@@ -245,9 +256,19 @@ def _check(config: StudyConfig, source: str) -> None:
             f"{where('name')} must be letters, digits, '.', '_' or '-' (no folders), "
             f"it is {config.name!r}"
         )
+    own = config.name, config.folder
+    if config.warm_start is not None and config.warm_start in map(str, own):
+        raise ConfigError(
+            f"a study cannot begin with its own results, {where('warm_start')} names this one, "
+            f"{config.warm_start!r}; give it another name, or continue it with --resume"
+        )
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", config.device):
         raise ConfigError(
             f"{where('device')} must be auto, cpu, cuda or cuda:N, it is {config.device!r}"
+        )
+    if not re.fullmatch(r"auto|none|top[1-9]\d*", config.finetune):
+        raise ConfigError(
+            f"{where('finetune')} must be auto, none or like top3, it is {config.finetune!r}"
         )
     for name, given in config.space.items():
         dimension(f"{where('space')}.{name}", given)

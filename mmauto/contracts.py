@@ -84,6 +84,14 @@ class Encoder(Component):
         """True: tokens depend on the sample alone, so the host computes them once and caches."""
         return False
 
+    def tunable(self, params: Params) -> bool:
+        """True: frozen tokens come from a network whose weights may be trained further.
+
+        The best candidates are fine-tuned with it: the module of ``build`` then reads prepared
+        arrays in training, its norms over batches in evaluation mode.
+        """
+        return False
+
     @abstractmethod
     def fit(self, train: Column, params: Params) -> State:
         """Vocabulary, statistics ...: learned from TRAIN rows only.

@@ -21,8 +21,9 @@ class Float:
 
     Attributes:
         log: sample on a logarithmic scale (``low`` must be positive).
-        packs: the component reads the value from a registered buffer, so trials that differ in it
-            can share a pack.
+        packs: trials that differ in it can share a pack: the component reads the value from a
+            registered buffer, or it is the rate of an ``nn.Dropout``, or the engine's own learning
+            rate or weight decay.
     """
 
     low: float

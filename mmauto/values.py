@@ -117,6 +117,8 @@ class Tokens:
 
     def mean(self) -> Tensor:
         """The mean over real tokens, ``(B, D)``."""
+        if self.values.shape[1] == 1:  # a row's only token is real
+            return self.values[:, 0]
         weight = self.mask.unsqueeze(-1).to(self.values.dtype)
         return (self.values * weight).sum(1) / weight.sum(1).clamp(min=1.0)
 

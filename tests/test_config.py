@@ -22,6 +22,9 @@ def refuse(settings: dict, source: str = "") -> str:
     ("settings", "message"),
     [
         ({"task": "medical", "trials": 0}, "--trials must be at least 1, it is 0"),
+        ({"task": "medical", "pack": 0}, "--pack must be at least 1, it is 0"),
+        ({"task": "medical", "finetune": "3"}, "--finetune must be auto, none or like top3"),
+        ({"task": "medical", "finetune_epochs": 0}, "--finetune-epochs must be at least 1"),
         ({"task": "medical", "epochs": -3}, "--epochs must be at least 1, it is -3"),
         ({"task": "medical", "time": -5.0}, "--time must be a positive number of seconds"),
         ({"task": "medical", "device": "gpu"}, "--device must be auto, cpu, cuda or cuda:N"),
@@ -94,14 +97,19 @@ def test_name_place_and_time_do_not_make_another_study() -> None:
     two = from_mapping({"task": "medical", "out": "x", "name": "y", "time": 9.0})
     assert one.identity() == two.identity()
     other = from_mapping({"task": "medical", "trials": 3})
-    assert difference(one.identity(), other.identity()) == ["trials: 10 -> 3"]
+    assert difference(one.identity(), other.identity()) == ["trials: 16 -> 3"]
+    tuned = from_mapping({"task": "medical", "finetune": "top2", "finetune_epochs": 3})
+    assert difference(one.identity(), tuned.identity()) == [
+        "finetune: 'auto' -> 'top2'",
+        "finetune_epochs: 5 -> 3",
+    ]
 
 
 def test_every_setting_has_a_documented_default() -> None:
     documented = StudyConfig.__doc__ or ""
     missing = [
         name
-        for name in ("task", "trials", "time", "space", "generation", "trial_timeout", "preset")
+        for name in ("task", "trials", "time", "space", "generation", "pack", "finetune", "preset")
         if name not in documented
     ]
     assert not missing

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mmauto.study import Study
 
 
+EVERY = 5.0
+"""Seconds between two lines on one long step in a log."""
+
 WIDE = 100
 """Columns from which costs fit into the leaderboard."""
 
@@ -47,7 +50,7 @@ class PlainLines(Watcher):
 
     def __init__(self) -> None:
         self.start, self.done, self.total = time.monotonic(), 0, 0
-        self.kind = ""
+        self.kind, self.said = "", 0.0
 
     def _line(self, text: str) -> None:
         click.echo(f"[{time.monotonic() - self.start:6.1f}s] {text}", err=True)
@@ -68,12 +71,13 @@ class PlainLines(Watcher):
         self._line(f"note: {text}")
 
     def saying(self, text: str) -> None:
-        """A line when the subject changes: batches of one encoding are one subject."""
-        kind = text.partition(":")[0]
-        if kind != self.kind and not kind.endswith("_only"):
-            self.kind = kind
-            if text.startswith(("encoding", "confirming", "writing")):
-                self._line(text)
+        """A line when the subject changes, and every `EVERY` seconds on how far a step is."""
+        if not text.startswith(("encoding", "confirming", "writing")):
+            return
+        kind, now = text.partition(":")[0], time.monotonic()
+        if kind != self.kind or now - self.said >= EVERY:
+            self.kind, self.said = kind, now
+            self._line(text)
 
     def ended(self, trial: TrialView) -> None:
         """A line a trial."""

@@ -20,6 +20,8 @@ COMMANDS = {
     "predict": ("mmauto.cli.predict", "Predict the rows of a table with a study's best model."),
     "evaluate": ("mmauto.cli.evaluate", "Score a study's models on new labelled rows."),
     "export": ("mmauto.cli.export", "Write a model as ONNX for other runtimes."),
+    "bench": ("mmauto.cli.bench", "Measure searches against loops written by hand."),
+    "cache": ("mmauto.cli.cache", "List or clear what encoders have computed."),
     "plugins": ("mmauto.cli.plugins", "List encoders, fusions and other components."),
 }
 

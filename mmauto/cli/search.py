@@ -43,7 +43,7 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option(
     "--class-weights", type=_choice(config.CLASS_WEIGHTS), help="Weigh classes in the loss."
 )
-@click.option("--trials", type=int, help="Trials for each arm (default 10).")
+@click.option("--trials", type=int, help="Trials for each arm (default 16).")
 @click.option("--time", type=Duration(), help="Time for everything, e.g. 10m; default: no limit.")
 @click.option("--epochs", type=int, help="Epochs a trial at most (default 20).")
 @click.option("--patience", type=int, help="Epochs without a better value that end a trial.")
@@ -57,9 +57,18 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--sampler", type=_choice(config.SAMPLERS), help="How candidates are chosen.")
 @click.option("--pruner", type=_choice(config.PRUNERS), help="How hopeless trials end early.")
-@click.option("--generation", type=int, help="Candidates that an arm asks for at once.")
+@click.option("--generation", type=int, help="Candidates that an arm asks for at once (default 8).")
+@click.option("--pack", type=int, help="Candidates in a row of equal shapes (default 4); 1: off.")
+@click.option("--warm-start", metavar="STUDY", help="Try first what was best in an earlier study.")
 @click.option("--workers", type=int, help="Executors side by side; default: one a core.")
 @click.option("--confirm-seeds", type=int, help="Seeds over which each arm's best is retrained.")
+@click.option(
+    "--finetune",
+    metavar="auto|none|topN",
+    help="Train frozen encoders of the N best arms on, before confirmation: auto is top3 on a GPU "
+    "and none on a CPU, where an epoch takes minutes.",
+)
+@click.option("--finetune-epochs", type=int, help="Epochs of that second stage (default 5).")
 @click.option(
     "--trial-timeout", type=Duration(), help="Silence after which a trial counts as hung."
 )

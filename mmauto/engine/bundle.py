@@ -14,27 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmauto.contracts import State
 from mmauto.data.columns import DOMAIN
 from mmauto.engine.batches import domain_codes
-from mmauto.engine.cache import digest
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import as_rows
-from mmauto.engine.features import (
-    ENCODE_BATCH,
-    PREPARE_IMAGES,
-    Inputs,
-    named,
-    once,
-    precision,
-    slices,
-)
+from mmauto.engine.digests import digest
+from mmauto.engine.encode import ENCODE_BATCH
+from mmauto.engine.features import Inputs
+from mmauto.engine.forms import shaped
 from mmauto.engine.jobs import Candidate
 from mmauto.engine.losses import predictions
 from mmauto.engine.model import MultimodalModel
+from mmauto.engine.once import PLAIN, Formed, once, precision, slices
 from mmauto.engine.save import FORMAT
+from mmauto.engine.source import PREPARE_IMAGES
 from mmauto.errors import ConfigError, DataError
 from mmauto.registry import Registry
 from mmauto.values import Column, TargetSpec
@@ -87,7 +83,7 @@ class Bundle:
             self.about["params"],
         )
         self.notes = self._check_plugins()
-        self._once: dict[str, nn.Module | None] = {}
+        self._once: dict[str, Formed | None] = {}
         self._model: MultimodalModel | None = None
 
     @property
@@ -196,34 +192,29 @@ class Bundle:
         params = self.candidate.encoder_params(key)
         state: State = {**about["state"], **self._under(f"state/{key}/")}
         present = torch.from_numpy(column.present).to(self.device)
-        frozen = encoder.frozen(params)
+        tuned = about.get("tuned", False)
+        frozen = encoder.frozen(params) and not tuned
         memo = {} if memo is None else memo
-        name = digest([key, encoder.name, dict(params), digest(state)])
+        form = about.get("form", PLAIN)  # older bundles ran as built
+        name = digest([key, encoder.name, dict(params), digest(state), form, tuned])
         if name not in memo:
             arrays = {
                 name: torch.as_tensor(value).to(self.device)
                 for name, value in encoder.prepare(column, state, params).items()
             }
             if name not in self._once:
-                self._once[name] = once(encoder, state, params, self.device)
-            module = self._once[name]
-            if module is not None:
-                arrays = self._encode(module, arrays, len(present))
+                module = None if tuned else once(encoder, state, params, self.device)
+                self._once[name] = None if module is None else shaped(module, form, arrays)
+            formed = self._once[name]
+            if formed is not None:
+                with torch.inference_mode():
+                    arrays = formed(**arrays)
             memo[name] = arrays
         scaling = self._under(f"scaling/{key}/")
         return Inputs(
             column, encoder, params, state, memo[name], present, encoder.features(state, params),
-            frozen, scaling.get("mean"), scaling.get("scale"),
+            frozen, scaling.get("mean"), scaling.get("scale"), form,
         )  # fmt: skip
-
-    def _encode(
-        self, module: nn.Module, arrays: Mapping[str, Tensor], total: int
-    ) -> dict[str, Tensor]:
-        found = []
-        with torch.inference_mode(), precision(self.device):
-            for rows in slices(total, ENCODE_BATCH):
-                found.append(named(module(**{n: array[rows] for n, array in arrays.items()})))
-        return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def _under(self, prefix: str) -> dict[str, Tensor]:
         return {

@@ -68,6 +68,8 @@ class TrialJob:
         score_test: predict the test split too (confirmation only).
         bundle: a folder to save the trained model to.
         measure: time predictions for ``Costs``.
+        pack: jobs of one generation with the same text (not empty) have the same shapes and may
+            train as one stacked model.
     """
 
     id: int
@@ -78,6 +80,7 @@ class TrialJob:
     score_test: bool = False
     bundle: str | None = None
     measure: bool = False
+    pack: str = ""
 
 
 @dataclass(frozen=True)

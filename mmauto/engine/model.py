@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmauto.data.columns import DOMAIN
 from mmauto.engine.adapters import LinearHeads, adapt
+from mmauto.engine.convolution import half, lay_out
+from mmauto.engine.dropout import swap_dropout
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate
+from mmauto.engine.once import Formed
 from mmauto.engine.target_weights import target_weights
 from mmauto.errors import PluginError
 from mmauto.registry import Registry
@@ -35,6 +40,35 @@ class Standardise(nn.Module):
         return Tokens((values.to(self.mean.dtype) - self.mean) / self.scale, mask)
 
 
+class Tuned(nn.Module):
+    """An encoder whose tokens were frozen, training on: what read its tokens goes on reading them.
+
+    Norms over batches keep their statistics, since the batches of fine-tuning are small.
+    """
+
+    def __init__(self, encoder: nn.Module, standardise: Standardise):
+        super().__init__()
+        self.encoder = Formed(encoder.requires_grad_(True))
+        self.standardise = standardise
+
+    def train(self, mode: bool = True) -> Tuned:
+        """Training or evaluation, but for norms over batches."""
+        super().train(mode)
+        for module in self.encoder.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, **arrays: Tensor) -> Tokens:
+        """Prepared arrays ``(B, ...)`` -> tokens (B, T, D)."""
+        if not self.training:  # many rows at once, as where tokens are cached
+            found = self.encoder(**arrays)
+            tokens: Tokens = self.standardise(found["values"], found["mask"])
+            return tokens
+        given: Tokens = self.encoder.module(**arrays)
+        return replace(given, values=self.standardise(given.values, given.mask).values)
+
+
 class MultimodalModel(nn.Module):
     """Arrays of several modalities in, `FusionResult` out."""
 
@@ -50,6 +84,7 @@ class MultimodalModel(nn.Module):
         self.keys = list(inputs)
         self.names = {key: candidate.encoder(key) for key in self.keys} | {"": candidate.component}
         self.encoders = nn.ModuleList(_front(inputs[key]) for key in self.keys)
+        self.convolves = [lay_out(front) for front in self.encoders]
         self.adapters, features = adapt(
             {key: inputs[key].spec for key in self.keys},
             int(candidate.params["adapter/width"]),
@@ -73,14 +108,24 @@ class MultimodalModel(nn.Module):
         """What the fusion reads: encoded and adapted, absent rows replaced."""
         found = {}
         code = arrays[DOMAIN]["code"] if DOMAIN in arrays else None
-        for key, front, adapter in zip(self.keys, self.encoders, self.adapters, strict=True):
-            given = front(**single(arrays[key]))
+        for place, (key, adapter) in enumerate(zip(self.keys, self.adapters, strict=True)):
+            given = self._encode(place, arrays[key])
             if not isinstance(given, Tokens):
                 raise PluginError(
                     f"encoder {self.names[key]!r} must give Tokens, it gave {type(given).__name__}"
                 )
             found[key] = adapter(given, present[key], code)
         return found
+
+    def _encode(self, place: int, arrays: Mapping[str, Tensor]) -> Tokens:
+        front = self.encoders[place]
+        if not (self.convolves[place] and self.training):
+            return front(**single(arrays))  # type: ignore[no-any-return]
+        with half():
+            given = front(**single(arrays))
+        if isinstance(given, Tokens):
+            given = replace(given, values=given.values.float())
+        return given  # type: ignore[no-any-return]
 
     def forward(self, arrays: Arrays, present: Mapping[str, Tensor]) -> FusionResult:
         """{key: {name: (B, ...)}}, {key: (B,)} -> FusionResult."""
@@ -132,11 +177,10 @@ def single(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _front(inputs: Inputs) -> nn.Module:
-    if inputs.frozen:
-        assert inputs.mean is not None
-        assert inputs.scale is not None
-        return Standardise(inputs.mean, inputs.scale)
-    return inputs.build()
+    if inputs.mean is None or inputs.scale is None:
+        return inputs.build()
+    standardise = Standardise(inputs.mean, inputs.scale)
+    return Tuned(inputs.build(), standardise) if inputs.tuned else standardise
 
 
 def count(module: nn.Module, trainable: bool = True) -> int:
@@ -154,4 +198,6 @@ def seeded_build(
 ) -> MultimodalModel:
     """The candidate's model with weights drawn from ``seed`` alone."""
     torch.manual_seed(seed)
-    return MultimodalModel(candidate, inputs, specs, registry, domains)
+    model = MultimodalModel(candidate, inputs, specs, registry, domains)
+    swap_dropout(model)
+    return model

@@ -2,7 +2,8 @@
 
 ``bundle.json`` holds the candidate, the targets, the encoders' states and the versions of the
 plugins; ``arrays.safetensors`` holds weights and array states; a control's scikit-learn estimators
-stand in ``NAME.skops``. Weights of frozen encoders stay in the package that brings them.
+stand in ``NAME.skops``. Weights of frozen encoders stay in the package that brings them, until they
+are fine-tuned.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ def _about(
             "fields": dict(setup.dataset.columns[key].fields),
             "source": list(setup.dataset.source(key)),
             "state": plain,
+            "form": part.form,
+            "tuned": part.tuned,
         }
     return {
         "format": FORMAT,

@@ -1,17 +1,16 @@
-"""The training loop: a generator that gives every epoch's validation metric and asks to go on.
+"""The training loop: the trials of a pack side by side, epoch by epoch.
 
-A generator lets several candidates train side by side, epoch by epoch, which is what pruning inside
-a generation needs, while the loop itself reads from top to bottom.
+A pack is one trial, or several of the same shapes that read the same batches. One epoch at a time,
+so that packs of other shapes can train beside it and hopeless trials can be ended.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,11 +23,13 @@ from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel
-from mmauto.engine.objective import augmented, first_odd, objective, optional
-from mmauto.engine.optimise import make_optimiser, make_schedule
+from mmauto.engine.objective import augmented, first_odd, optional
+from mmauto.engine.optimise import Optimiser, Schedule
+from mmauto.engine.packed.choose import choose
+from mmauto.engine.packed.form import Alone, Form, trained
 
-EVALUATION_BATCH = 512
-CLIP = 1.0
+EVALUATION_ROWS = 2048
+"""So many rows are predicted at once, those of all models of a pack counted."""
 
 
 class NotFiniteError(Exception):
@@ -44,108 +45,172 @@ class NotFiniteError(Exception):
 
 
 @dataclass
-class Trained:
-    """What a loop leaves: the model at its best epoch, the history, and seconds spent in it."""
+class Slot:
+    """One trial in a pack: its model and what has become of it so far.
 
+    Attributes:
+        best: the model's state at its best epoch; see `Slot.rewind`.
+        error: what ended it.
+        seconds: its share of the pack's time.
+    """
+
+    job: TrialJob
     model: MultimodalModel
-    value: float
-    best_epoch: int
+    value: float = math.nan
+    best_epoch: int = -1
     curve: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    pruned: bool = False
+    best: dict[str, Tensor] = field(default_factory=dict)
+    error: Exception | None = None
     seconds: float = 0.0
 
+    @property
+    def ended(self) -> bool:
+        """It failed, reached its last epoch, or has not become better for long."""
+        epoch = len(self.curve) - 1
+        return (
+            self.error is not None
+            or epoch + 1 >= self.job.epochs
+            or epoch - self.best_epoch >= self.job.patience
+        )
 
-def train(
-    model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup, job: TrialJob
-) -> Generator[tuple[float, float], bool, Trained]:
-    """Train with early stopping on the validation metric.
+    def rewind(self) -> MultimodalModel:
+        """The model at its best epoch."""
+        self.model.load_state_dict(self.best)
+        return self.model
 
-    Yields:
-        (validation metric, mean training loss) after each epoch; send False to prune.
 
-    Raises:
-        NotFiniteError: the loss or a validation prediction is no number.
+class Pack:
+    """Models of the same shapes in training on the same batches.
+
+    Args:
+        jobs: with equal seeds, epochs and batch sizes.
+        memory: where measured forms are remembered; see `mmauto.engine.packed.choose`.
+        rates: a factor of the learning rate for each trained parameter; 1 unless given.
     """
-    device, params = torch.device(setup.device), job.candidate.params
-    whole = torch.from_numpy(setup.splits.train).to(device)
-    if not model.unlabelled:  # rows without any label would only dilute the batches
-        whole = whole[torch.stack([data.observed[name][whole] for name in setup.specs]).any(0)]
-    listeners = [found for r in model.regularisers if (found := optional(r, "epoch"))]
-    rows, held = hold_out(whole, job.seed) if listeners else (whole, whole[:0])
-    size = min(int(params["train/batch_size"]), len(rows))
-    steps = math.ceil(len(rows) / size) * job.epochs
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = make_optimiser(trained, params)
-    schedule = make_schedule(optimiser, params, steps)
-    shuffle = torch.Generator().manual_seed(job.seed + 1)
-    augment = torch.Generator(device=device).manual_seed(job.seed + 2)
-    sign = 1.0 if METRICS[setup.metric].maximise else -1.0
-    done = Trained(model, value=-sign * math.inf, best_epoch=-1)
-    best: dict[str, Any] = {}
-    step = 0
-    for epoch in range(job.epochs):
+
+    def __init__(
+        self,
+        jobs: Sequence[TrialJob],
+        models: Sequence[MultimodalModel],
+        data: Data,
+        loss: TaskLoss,
+        setup: Setup,
+        memory: Path,
+        rates: Sequence[float] = (),
+    ):
+        self.slots = [Slot(job, model) for job, model in zip(jobs, models, strict=True)]
+        self.data, self.loss, self.setup = data, loss, setup
+        self.device = torch.device(setup.device)
+        job, first = jobs[0], models[0]
+        rows = torch.from_numpy(setup.splits.train).to(self.device)
+        if not first.unlabelled:  # rows without any label would only dilute the batches
+            rows = rows[torch.stack([data.observed[name][rows] for name in setup.specs]).any(0)]
+        listens = any(optional(r, "epoch") for r in first.regularisers)
+        self.rows, self.held = hold_out(rows, job.seed) if listens else (rows, rows[:0])
+        params = job.candidate.params
+        self.size = min(int(params["train/batch_size"]), len(self.rows))
+        self.steps = math.ceil(len(self.rows) / self.size) * job.epochs
+        self.schedule = Schedule.of(params, self.steps)
+        self.shuffle = torch.Generator().manual_seed(job.seed + 1)
+        self.augment = torch.Generator(device=self.device).manual_seed(job.seed + 2)
+        self.sign = 1.0 if METRICS[setup.metric].maximise else -1.0
+        self.step = 0
+        self.form = self._form(memory)
+        own = [job.candidate.params for job in jobs]
+        self.optimiser = Optimiser(own, self._trained(), rates)
+
+    def _form(self, memory: Path) -> Form:
+        models = [slot.model for slot in self.slots]
+        if len(models) == 1:
+            return Alone(models, self.loss)
+        index = self.rows[: self.size]
+        arrays, present = self.data.gather(index)
+        return choose(models, self.loss, arrays, self.data.batch(index, present, 0.0), memory)
+
+    def epoch(self) -> None:
+        """Train and validate once; a slot whose numbers are not finite gets an ``error``."""
         start = time.perf_counter()
-        model.train()
-        total = torch.zeros((), device=device)
-        for index in batches(rows, size, shuffle):
-            arrays, present = data.gather(index)
-            batch = data.batch(index, present, step / steps)
-            with precision(device):
-                value, result, batch = objective(
-                    model, augmented(model, arrays, augment), batch, loss
+        self.form.mode(True)
+        total = torch.zeros(len(self.slots), device=self.device)
+        for index in batches(self.rows, self.size, self.shuffle):
+            arrays, present = self.data.gather(index)
+            batch = self.data.batch(index, present, self.step / self.steps)
+            found = self.form.gradients(augmented(self.slots[0].model, arrays, self.augment), batch)
+            factor = self.schedule.factor(self.step)
+            self.optimiser.step(found.slots, found.norms, factor)
+            total += found.losses * len(index)
+            self.step += 1
+        for slot, mean in zip(self.slots, (total / len(self.rows)).tolist(), strict=True):
+            slot.losses.append(mean)
+            if not math.isfinite(mean):
+                slot.error = NotFiniteError(
+                    f"the training loss of epoch {len(slot.losses)} is not a finite number",
+                    first_odd(slot.model, arrays, batch, self.loss, slot.job.candidate),
                 )
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            for regulariser in model.regularisers:
-                if after := optional(regulariser, "after_backward"):
-                    after(result, batch, model.groups())
-            nn.utils.clip_grad_norm_(trained, CLIP)
-            optimiser.step()
-            schedule.step()
-            total += value.detach() * len(index)
-            step += 1
-        done.losses.append(float(total) / len(rows))
-        if not math.isfinite(done.losses[-1]):
-            raise NotFiniteError(
-                f"the training loss of epoch {epoch + 1} is not a finite number",
-                first_odd(model, arrays, batch, loss, job.candidate),
-            )
-        if listeners:
-            for listen in listeners:
-                listen(*(side_losses(model, data, loss, part) for part in (rows, held)))
-        done.curve.append(validate(model, data, loss, setup))
-        if sign * done.curve[-1] > sign * done.value:
-            done.value, done.best_epoch = done.curve[-1], epoch
-            best = copy.deepcopy(model.state_dict())
-        done.seconds += time.perf_counter() - start
-        keep = yield done.curve[-1], done.losses[-1]
-        done.pruned = not keep
-        if done.pruned or epoch - done.best_epoch >= job.patience:
-            break
-    model.load_state_dict(best)
-    return done
+        self._listen()
+        self._validate()
+        spent = (time.perf_counter() - start) / len(self.slots)
+        for slot in self.slots:
+            slot.seconds += spent
+
+    def _listen(self) -> None:
+        for slot in self.slots:
+            for regulariser in slot.model.regularisers:
+                if listen := optional(regulariser, "epoch"):
+                    sides = (self.rows, self.held)
+                    listen(*(side_losses(slot.model, self.data, self.loss, s) for s in sides))
+
+    def _validate(self) -> None:
+        rows, primary = self.setup.splits.valid, self.setup.primary
+        predicted = predict_all(self.form, self.data, self.loss, rows)
+        truth, spec = self.setup.targets[primary][rows], self.setup.specs[primary]
+        for slot, own in zip(self.slots, predicted, strict=True):
+            if slot.error is not None:
+                continue
+            if not np.isfinite(own[primary]).all():
+                slot.error = NotFiniteError("a validation prediction is not a finite number")
+                continue
+            value = score(self.setup.metric, spec, truth, own[primary])
+            slot.curve.append(value)
+            if math.isnan(slot.value) or self.sign * value > self.sign * slot.value:
+                slot.value, slot.best_epoch = value, len(slot.curve) - 1
+                slot.best = {n: t.clone() for n, t in slot.model.state_dict().items()}
+
+    def drop(self, gone: Sequence[Slot]) -> None:
+        """Take trials out: those that stay move together."""
+        places = [place for place, slot in enumerate(self.slots) if slot not in gone]
+        if len(places) == len(self.slots):
+            return
+        self.slots = [self.slots[place] for place in places]
+        if self.slots:
+            models = [slot.model for slot in self.slots]
+            self.form = (Alone if len(models) == 1 else type(self.form))(models, self.loss)
+            self.optimiser.keep(places, self._trained())
+
+    def _trained(self) -> list[list[nn.Parameter]]:
+        return [trained(slot.model) for slot in self.slots]
 
 
-def validate(model: MultimodalModel, data: Data, loss: TaskLoss, setup: Setup) -> float:
-    """The primary metric on the validation rows."""
-    predicted = predict(model, data, loss, setup.splits.valid)[setup.primary]
-    if not np.isfinite(predicted).all():
-        raise NotFiniteError("a validation prediction is not a finite number")
-    truth = setup.targets[setup.primary][setup.splits.valid]
-    return score(setup.metric, setup.specs[setup.primary], truth, predicted)
+def predict_all(
+    form: Form, data: Data, loss: TaskLoss, rows: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+    """For each model of a form, {target: (len(rows), width)} probabilities or numbers."""
+    device, count = next(iter(data.present.values())).device, len(form.models)
+    form.mode(False)
+    parts: list[dict[str, Tensor]] = []
+    with torch.inference_mode(), precision(device):
+        where = torch.from_numpy(np.asarray(rows)).to(device)
+        for index in torch.split(where, max(1, EVALUATION_ROWS // count)):
+            parts.append(form.outputs(*data.gather(index)))
+    whole = {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+    found = loss.predictions({name: value.flatten(0, 1) for name, value in whole.items()})
+    split = {name: np.split(value, count) for name, value in found.items()}
+    return [{name: value[place] for name, value in split.items()} for place in range(count)]
 
 
 def predict(
     model: MultimodalModel, data: Data, loss: TaskLoss, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
     """{target: (len(rows), width)} probabilities or numbers."""
-    device = next(iter(data.present.values())).device
-    model.eval()
-    parts: list[Mapping[str, Tensor]] = []
-    with torch.inference_mode(), precision(device):
-        where = torch.from_numpy(np.asarray(rows)).to(device)
-        for start in range(0, len(where), EVALUATION_BATCH):
-            index = where[start : start + EVALUATION_BATCH]
-            parts.append(model(*data.gather(index)).outputs)
-    return loss.predictions({name: torch.cat([p[name] for p in parts]) for name in parts[0]})
+    return predict_all(Alone([model], loss), data, loss, rows)[0]

@@ -8,9 +8,13 @@ OPTIMISERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "constant")
 TARGET_WEIGHTS = ("fixed", "uncertainty", "gradnorm")
 
+FINETUNE, FINETUNE_LR = "train/finetune", "train/finetune_lr"
+"""Parameters of a candidate that no space holds: epochs of its second stage, in which frozen
+encoders train too (see `mmauto.engine.finetune`), and their learning rate there."""
+
 TRAIN_SPACE: Space = {
-    "lr": Float(1e-4, 1e-2, 1e-3, log=True),
-    "weight_decay": Float(1e-4, 1e-1, 1e-2, log=True),
+    "lr": Float(1e-4, 1e-2, 1e-3, log=True, packs=True),
+    "weight_decay": Float(1e-4, 1e-1, 1e-2, log=True, packs=True),
     "batch_size": Choice((32, 64, 128), 64),
     "optimiser": Choice(("adamw",)),
     "schedule": Choice(("cosine",)),

@@ -70,15 +70,40 @@ def torch_free_import(component: Component) -> None:
 
 
 def check_packed(component: Component, build: Callable[[Params], nn.Module]) -> None:
-    """Build with a tell-tale value for each packed number, and look for it among the buffers."""
+    """Build with tell-tale values for each packed number; buffers and dropout rates may hold it.
+
+    In a pack the code and plain attributes of one trial's module serve all trials, so a number in
+    an attribute would silently be used for every one of them.
+    """
     space = component.space(task_view())
     for name, dimension in space.items():
         if not isinstance(dimension, Float) or not dimension.packs:
             continue
-        value = dimension.low + 0.3137 * (dimension.high - dimension.low)
-        module = build({**default_params(component), name: value})
-        found = any(bool((b.float() - value).abs().lt(1e-6).any()) for b in module.buffers())
-        expect(found, f"{name} = {value:.4f} stands in no buffer")
+        spread = dimension.high - dimension.low
+        values = [dimension.low + share * spread for share in (0.3137, 0.6173)]
+        one, other = (build({**default_params(component), name: value}) for value in values)
+        expect(_holds(one, values[0]), f"{name} = {values[0]:.4f} stands in no buffer")
+        for (place, part), twin in zip(one.named_modules(), other.modules(), strict=True):
+            kept = {key: value for key, value in vars(part).items() if _plain(part, key, value)}
+            odd = [key for key, value in kept.items() if vars(twin).get(key) != value]
+            where = f"{place or type(part).__name__}.{odd[0]}" if odd else ""
+            expect(not odd, f"{name} changes the attribute {where}, shared by a pack")
+
+
+def _holds(module: nn.Module, value: float) -> bool:
+    from torch import nn
+
+    if any(bool((b.float() - value).abs().lt(1e-6).any()) for b in module.buffers()):
+        return True
+    return any(m.p == value for m in module.modules() if isinstance(m, nn.Dropout))
+
+
+def _plain(module: nn.Module, key: str, value: object) -> bool:
+    """A number or text of the module's own; the host keeps dropout rates a trial."""
+    from torch import nn
+
+    rate = isinstance(module, nn.Dropout) and key == "p"
+    return isinstance(value, int | float | str) and not rate
 
 
 CHECKS = (metadata, space_is_plain, torch_free_import)

@@ -101,6 +101,21 @@ def finite_gradient(encoder: Encoder) -> None:
     expect(not bad_gradient(module), bad_gradient(module))
 
 
+def tunable_weights(encoder: Encoder) -> None:
+    """The network of a frozen encoder that is ``tunable`` has weights that a gradient reaches."""
+    samples, state, params = _fitted(encoder)
+    if not (encoder.frozen(params) and encoder.tunable(params)):
+        return
+    module = _module(encoder, state, params).requires_grad_(True)
+    out = module(**_inputs(encoder, samples, state, params))
+    value = probe(out.values * out.mask.unsqueeze(-1))
+    expect(value.requires_grad, "tunable, yet its tokens depend on no weights")
+    value.backward()  # type: ignore[no-untyped-call]
+    grads = [p.grad for p in module.parameters() if p.grad is not None]
+    expect(all(bool(g.isfinite().all()) for g in grads), "a gradient is not finite")
+    expect(any(bool(g.any()) for g in grads), "tunable, yet the gradients of all weights are zero")
+
+
 def determinism(encoder: Encoder) -> None:
     """The same samples and torch seed give the same state, arrays, weights and tokens."""
     seen = []
@@ -198,6 +213,7 @@ CHECKS = (
     missing_stays_finite,
     batch_independence,
     finite_gradient,
+    tunable_weights,
     determinism,
     inputs_not_mutated,
     fit_sees_train_only,

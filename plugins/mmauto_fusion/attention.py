@@ -19,7 +19,7 @@ ATTENTION_SPACE: Space = {
     "width": Choice((64, 128, 256, 512), 128),
     "heads": Choice((2, 4, 8), 4),
     "layers": Int(1, 4, 2),
-    "dropout": Float(0.0, 0.5, 0.1),
+    "dropout": Float(0.0, 0.5, 0.1, packs=True),
 }
 """Every width is a multiple of every number of heads."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MLP_SPACE: Space = {
     "width": Choice((64, 128, 256, 512), 128),
     "depth": Int(1, 3, 1),
-    "dropout": Float(0.0, 0.5, 0.1),
+    "dropout": Float(0.0, 0.5, 0.1, packs=True),
 }
 
 

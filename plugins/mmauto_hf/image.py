@@ -63,6 +63,10 @@ class HfImage(Encoder):
         """Where nothing is tuned."""
         return params["tune"] == "frozen"
 
+    def tunable(self, params: Params) -> bool:
+        """Wherever it is frozen."""
+        return self.frozen(params)
+
     def fit(self, train: Column, params: Params) -> State:
         """``weights`` (a digest), ``dim``, ``size``, and the colours' ``mean`` and ``deviation``.
 

@@ -72,6 +72,10 @@ class HfText(Encoder):
         """Where nothing is tuned."""
         return params["tune"] == "frozen"
 
+    def tunable(self, params: Params) -> bool:
+        """Wherever it is frozen."""
+        return self.frozen(params)
+
     def fit(self, train: Column, params: Params) -> State:
         """``weights`` (a digest), ``dim``, ``length``; a random model's vocabulary, ``pieces``.
 

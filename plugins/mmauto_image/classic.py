@@ -73,6 +73,10 @@ class Classic(Encoder):
         """With weights from a file, and with random ones."""
         return params["weights"] in ("file", "random")
 
+    def tunable(self, params: Params) -> bool:
+        """Wherever it is frozen."""
+        return self.frozen(params)
+
     def fit(self, train: Column, params: Params) -> State:
         """The SHA-256 of the weights file, so that other weights are another state.
 

@@ -58,6 +58,10 @@ class Detector(Encoder):
         """Always."""
         return True
 
+    def tunable(self, params: Params) -> bool:
+        """Always."""
+        return True
+
     def fit(self, train: Column, params: Params) -> State:
         """The SHA-256 of the weights file, so that other weights are another state."""
         given = params["weights"] == "file"

@@ -62,6 +62,10 @@ class TimmZoo(Encoder):
         """Unless it starts from scratch or is fine-tuned."""
         return params["weights"] != "scratch" and params["tune"] == "frozen"
 
+    def tunable(self, params: Params) -> bool:
+        """Wherever it is frozen."""
+        return self.frozen(params)
+
     def fit(self, train: Column, params: Params) -> State:
         """``dim``, ``size``, colours' ``mean`` and ``deviation``, and the weights' ``digest``.
 

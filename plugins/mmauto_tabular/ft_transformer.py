@@ -44,7 +44,7 @@ class FtTransformer(Encoder):
             "width": Choice((32, 64, 128), 64),
             "heads": Choice((2, 4, 8), 4),
             "layers": Int(1, 4, 2),
-            "dropout": Float(0.0, 0.5, 0.1),
+            "dropout": Float(0.0, 0.5, 0.1, packs=True),
             "pool": Choice(("cls", "tokens")),
         }
 

@@ -42,7 +42,7 @@ class Mlp(Encoder):
         return {
             "width": Choice((32, 64, 128), 64),
             "depth": Int(1, 3, 2),
-            "dropout": Float(0.0, 0.5, 0.1),
+            "dropout": Float(0.0, 0.5, 0.1, packs=True),
         }
 
     def fit(self, train: Column, params: Params) -> State:

@@ -33,7 +33,7 @@ class EmbeddingMean(Encoder):
 
     def space(self, task: TaskView) -> Space:
         """Width of an embedding, and dropout on it."""
-        return {"dim": Choice((32, 64, 128), 64), "dropout": Float(0.0, 0.5, 0.2)}
+        return {"dim": Choice((32, 64, 128), 64), "dropout": Float(0.0, 0.5, 0.2, packs=True)}
 
     def fit(self, train: Column, params: Params) -> State:
         """``vocabulary`` and ``length``."""

@@ -55,7 +55,7 @@ class Recurrent(Encoder):
             "width": Choice((32, 64, 128), 64),
             "layers": Int(1, 2, 1),
             "bidirectional": Choice((True, False)),
-            "dropout": Float(0.0, 0.5, 0.2),
+            "dropout": Float(0.0, 0.5, 0.2, packs=True),
             "embedding": Choice((EMBEDDING,)),
             "vocabulary": Choice((LARGEST,)),
             "pool": Choice(("tokens", "last")),

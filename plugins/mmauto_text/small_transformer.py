@@ -50,7 +50,7 @@ class SmallTransformer(Encoder):
             "width": Choice((64, 128, 256, 512), 64),
             "heads": Choice((2, 4, 8), 4),
             "layers": Int(1, 4, 2),
-            "dropout": Float(0.0, 0.5, 0.1),
+            "dropout": Float(0.0, 0.5, 0.1, packs=True),
             "vocabulary": Choice((LARGEST,)),
         }
 

@@ -49,7 +49,7 @@ class TextCnn(Encoder):
         """
         return {
             "width": Choice((32, 64, 100), 64),
-            "dropout": Float(0.0, 0.5, 0.5),
+            "dropout": Float(0.0, 0.5, 0.5, packs=True),
             "embedding": Choice((64,)),
             "vocabulary": Choice((LARGEST,)),
         }

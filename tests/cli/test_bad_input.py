@@ -138,6 +138,15 @@ def one_sentence(printed: str) -> str:
         ([*TABLE, "--seed", "-1"], "--seed must be at least 0, it is -1"),
         ([*TABLE, "--seed", "4294967296"], "--seed must be at most 4294967295, it is 4294967296"),
         ([*TABLE, "--epochs", "0"], "--epochs must be at least 1, it is 0"),
+        ([*TABLE, "--pack", "0"], "--pack must be at least 1, it is 0"),
+        (
+            [*TABLE, "--warm-start", "gone"],
+            "--warm-start must name an earlier study, 'gone' is none",
+        ),
+        (
+            [*TABLE, "--name", "s", "--warm-start", "s"],
+            "a study cannot begin with its own results, --warm-start names this one, 's'",
+        ),
         ([*TABLE, "--workers", "-1"], "--workers must be at least 0, it is -1"),
         ([*TABLE, "--name", "../x"], "--name must be letters, digits, '.', '_' or '-'"),
         ([*TABLE, "--device", "gpu"], "--device must be auto, cpu, cuda or cuda:N, it is 'gpu'"),
@@ -232,7 +241,7 @@ def test_a_resumed_study_takes_no_file(fails: Fails) -> None:
 
 def test_a_stored_study_keeps_its_configuration(refused: Fails, stopped: Path) -> None:
     message = one_sentence(refused("search", *TABLE, *STUDY, "--quiet", "--trials", "3"))
-    assert "differs in: trials: 10 -> 3; use --name for a new study, or --resume s" in message
+    assert "differs in: trials: 16 -> 3; use --name for a new study, or --resume s" in message
 
 
 @pytest.mark.parametrize("words", [["search", "--quiet", "--resume"], ["show"], ["report"]])

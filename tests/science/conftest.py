@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel, seeded_build
-from mmauto.engine.train import train
+from mmauto.engine.train import Pack
 from mmauto.registry import load_registry
 from mmauto.space import defaults, scoped
 from mmauto.values import FeatureSpec, FusionResult, TargetSpec, TaskView, Tokens
@@ -123,16 +123,12 @@ def fit(
     model = seeded_build(candidate, inputs, SPECS, REGISTRY, seed)
     data = Data(setup, inputs, loss)
     job = TrialJob(0, candidate, seed, epochs, epochs)
-    loop = train(model, data, loss, setup, job)
-    last = {}
-    try:
-        next(loop)
-        while True:
-            # the loop ends with the best epoch, which may come before a term has had its effect
-            last = copy.deepcopy(model.state_dict())
-            loop.send(True)
-    except StopIteration:
-        model.load_state_dict(last)
+    torch.manual_seed(seed)
+    pack = Pack([job], [model], data, loss, setup, Path())
+    for _ in range(epochs):  # not rewound: the best epoch may come before a term has had its effect
+        pack.epoch()
+        if pack.slots[0].error is not None:
+            raise pack.slots[0].error
     return Fitted(model, data, world)
 
 

@@ -108,6 +108,17 @@ class FrozenYetTrains(Good):
         return True
 
 
+class PromisesWeights(Good):
+    def frozen(self, params):
+        return True
+
+    def tunable(self, params):
+        return True
+
+    def run(self, net, x, tokens):
+        return Tokens(tokens.values.detach(), tokens.mask)
+
+
 class DrawsAtRandom(Good):
     def prepare(self, column, state, params):
         arrays = super().prepare(column, state, params)
@@ -182,6 +193,7 @@ BROKEN = [
     (CentresTheBatch, "batch_independence", "sample 0 alone"),
     (HasAnIdleLayer, "finite_gradient", "'idle.weight' takes no part"),
     (FrozenYetTrains, "finite_gradient", "frozen, yet 2 parameters train"),
+    (PromisesWeights, "tunable_weights", "its tokens depend on no weights"),
     (DrawsAtRandom, "determinism", "values differ"),
     (WritesInPlace, "inputs_not_mutated", "/x: values differ"),
     (EditsParams, "inputs_not_mutated", "'extra': 1"),

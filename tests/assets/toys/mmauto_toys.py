@@ -72,6 +72,45 @@ class ToyFrozen(ToyTrained):
         return Toy()
 
 
+class ToyTunable(ToyFrozen):
+    """One frozen token that leaves out the field x; its weights, once they train, can let it in."""
+
+    name = "toy_tunable"
+    default = False
+
+    def space(self, task: Any) -> Mapping[str, Any]:
+        return {}
+
+    def tunable(self, params: Any) -> bool:
+        return True
+
+    def features(self, state: Any, params: Any) -> FeatureSpec:
+        return FeatureSpec(1, 2)
+
+    def build(self, state: Any, params: Any) -> Any:
+        import torch
+        from torch import nn
+
+        sharp = 10_000  # so that a small change of a weight is a large one of the token
+
+        class Toy(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.linear = nn.Linear(len(state["fields"]), 2)
+                self.norm = nn.BatchNorm1d(2)
+                with torch.no_grad():
+                    self.linear.weight.copy_(
+                        torch.tensor([[(f != "x") / sharp for f in state["fields"]]] * 2)
+                    )
+                    self.linear.bias.zero_()
+
+            def forward(self, numbers: Any) -> Tokens:
+                values = self.norm(sharp * self.linear(numbers)).unsqueeze(1)
+                return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool))
+
+        return Toy().eval().requires_grad_(False)
+
+
 class Faulty(Fusion):
     """Raises, returns NaN or runs out of memory, as asked."""
 
@@ -119,7 +158,7 @@ class Faulty(Fusion):
 
 @hookimpl
 def mmauto_encoders() -> list[Encoder]:
-    return [ToyTrained(), ToyFrozen()]
+    return [ToyTrained(), ToyFrozen(), ToyTunable()]
 
 
 @hookimpl

@@ -1,0 +1,1 @@
+"""Several trials of the same shapes as one model; see `mmauto.engine.packed.choose`."""

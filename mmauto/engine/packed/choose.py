@@ -1,0 +1,176 @@
+"""Which form trains a pack: one that agrees with training alone, and is the fastest measured.
+
+What was measured is remembered beside the feature cache, by the shapes, the sizes and the machine,
+so that the same search takes the same way again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from mmauto.engine.digests import digest
+from mmauto.engine.features import precision
+from mmauto.engine.losses import TaskLoss
+from mmauto.engine.model import Arrays, MultimodalModel
+from mmauto.engine.packed.folded import Folded
+from mmauto.engine.packed.form import Alone, Form, Gradients, trained
+from mmauto.engine.packed.vmapped import Vmapped
+from mmauto.engine.random_state import random_state, set_random_state
+from mmauto.values import Batch
+
+FORMS: Mapping[str, type[Form]] = {form.name: form for form in (Alone, Folded, Vmapped)}
+REPEATS = 3
+TOLERANCE = 1e-3
+"""Of a parameter's gradient, in single precision; bf16 keeps eight bits of a number."""
+COARSE = 5e-2
+
+
+def choose(
+    models: Sequence[MultimodalModel],
+    loss: TaskLoss,
+    arrays: Arrays,
+    batch: Batch,
+    memory: Path,
+) -> Form:
+    """The form for these models; random streams and buffers are left as they were found.
+
+    Args:
+        arrays, batch: a batch of the size that training will read.
+        memory: the file of earlier measurements.
+    """
+    if len(models) == 1:
+        return Alone(models, loss)
+    start = random_state()
+    buffers = [(b, b.clone()) for model in models for b in model.buffers()]
+
+    def attempt(form: Form) -> Gradients:
+        form.mode(True)
+        set_random_state(start)
+        return form.gradients(arrays, batch)
+
+    known = Memory(memory)
+    key = signature(models, batch)
+    try:
+        name = known.get(key)
+        usable: list[Form] = [Alone(models, loss)]
+        wanted = attempt(Alone([models[0], models[-1]], loss))
+        for other in (Folded, Vmapped):
+            if name in (None, other.name):
+                form = _agreeing(other, models, loss, attempt, wanted)
+                usable += [form] if form else []
+        if name is None:
+            usable.sort(key=lambda form: _seconds(form, attempt))
+            known.put(key, usable[0].name)
+        chosen = next((form for form in usable if form.name == name), usable[0])
+    finally:
+        set_random_state(start)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+    # a form that was tried later has taken the parameters with it
+    return FORMS[chosen.name](models, loss)
+
+
+def _agreeing(
+    kind: type[Form],
+    models: Sequence[MultimodalModel],
+    loss: TaskLoss,
+    attempt: Callable[[Form], Gradients],
+    wanted: Gradients,
+) -> Form | None:
+    """The form, if it can take these models and gives the first and the last the same step."""
+    try:
+        form = kind(models, loss)
+        found = attempt(form)
+    except Exception:  # whatever a plugin's code raises when it meets another form: not this one
+        return None
+    ends = Gradients(found.losses[[0, -1]], found.norms[[0, -1]], [found.slots[0], found.slots[-1]])
+    coarse = any(models[0].convolves) or _coarse(wanted.losses.device)
+    return form if agree(wanted, ends, coarse) else None
+
+
+def agree(wanted: Gradients, found: Gradients, coarse: bool = False) -> bool:
+    """Equal losses and gradients but for rounding."""
+    limit = COARSE if coarse else TOLERANCE
+    if not torch.allclose(wanted.losses, found.losses, rtol=limit, atol=limit * 1e-2):
+        return False
+    for size, right, given in zip(wanted.norms, wanted.slots, found.slots, strict=True):
+        for one, other in zip(right, given, strict=True):
+            if one is None or other is None:
+                if one is not other:
+                    return False
+                continue
+            # the least that counts: what is zero but for rounding cannot be compared with itself
+            allowed = limit * (one.norm() + 1e-2 * size)
+            if not bool((one - other).norm() <= allowed):
+                return False
+    return True
+
+
+def _coarse(device: torch.device) -> bool:
+    """Whether the device trains in bf16."""
+    with precision(device):
+        return torch.is_autocast_enabled(device.type)
+
+
+def _seconds(form: Form, attempt: Callable[[Form], Gradients]) -> float:
+    best = math.inf
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        norms = attempt(form).norms
+        norms.cpu()  # waits for a GPU
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def signature(models: Sequence[MultimodalModel], batch: Batch) -> str:
+    """What the speed of the forms depends on: shapes, sizes, the machine."""
+    first = models[0]
+    return digest(
+        [
+            sorted(first.names.items()),
+            [type(module).__name__ for module in first.modules()],
+            [list(parameter.shape) for parameter in trained(first)],
+            1 << (len(models) - 1).bit_length(),
+            len(batch.index),
+            str(batch.index.device),
+            torch.get_num_threads(),
+            torch.__version__,
+            platform.processor() or platform.machine(),
+        ]
+    )
+
+
+class Memory:
+    """A small JSON file of names, shared by processes."""
+
+    def __init__(self, file: Path):
+        self.file = file
+
+    def get(self, key: str) -> str | None:
+        """The name that stands under ``key``."""
+        found = self._read().get(key)
+        return found if found in FORMS else None
+
+    def put(self, key: str, name: str) -> None:
+        """Remember ``name``, unless another process was faster."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.file}.lock"):
+            fresh = self.file.with_suffix(".new")
+            fresh.write_text(json.dumps({key: name, **self._read()}, indent=1))
+            fresh.replace(self.file)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            found = json.loads(self.file.read_text())
+        except (OSError, ValueError):  # not there yet, or damaged: it can be measured again
+            return {}
+        return found if isinstance(found, dict) else {}

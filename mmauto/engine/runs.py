@@ -1,0 +1,170 @@
+"""What trains in an executor: jobs in progress, epoch by epoch."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmauto.engine.batches import Data
+from mmauto.engine.controls import fit_control
+from mmauto.engine.costs import peak_memory
+from mmauto.engine.failures import classify
+from mmauto.engine.features import Inputs
+from mmauto.engine.jobs import Outcome, TrialJob
+from mmauto.engine.model import MultimodalModel, count, seeded_build
+from mmauto.engine.random_state import random_state, seeded_state, set_random_state
+from mmauto.engine.save import save_control, save_model
+from mmauto.engine.train import Pack, Slot, predict
+from mmauto.views import Costs
+
+if TYPE_CHECKING:
+    from mmauto.engine.executor import Executor
+
+FORMS_FILE = "pack-forms.json"
+
+
+class Run(ABC):
+    """Jobs in progress with a random stream of their own.
+
+    Dropout draws from torch's global generator; a state of their own makes results independent of
+    the packs beside them.
+    """
+
+    def __init__(self, executor: Executor, jobs: Sequence[TrialJob]):
+        self.executor, self.jobs = executor, list(jobs)
+        self.state = seeded_state(jobs[0].seed)
+        self.seconds = 0.0
+
+    def advance(self) -> Mapping[int, float]:
+        """One epoch: job id -> validation metric of those that have one."""
+        start, before = time.perf_counter(), random_state()
+        set_random_state(self.state)
+        try:
+            return self.step()
+        finally:
+            self.state = random_state()
+            set_random_state(before)
+            self.seconds += (time.perf_counter() - start) / len(self.jobs)
+
+    @abstractmethod
+    def step(self) -> Mapping[int, float]:
+        """See `advance`."""
+
+    @abstractmethod
+    def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
+        """Outcomes of the jobs that end now, by themselves or because they are not kept."""
+
+
+class ControlRun(Run):
+    """One control: fitted in its first and only epoch."""
+
+    def step(self) -> Mapping[int, float]:
+        """Fit, predict, save."""
+        (job,), own = self.jobs, self.executor
+        control = own.registry.control(job.candidate.component)
+        inputs = own.inputs(job)
+        fitted = fit_control(own.setup, inputs, control, job)
+        if job.bundle is not None:
+            save_control(Path(job.bundle), own.setup, own.registry, job, fitted, inputs)
+        self.outcome = Outcome(
+            job.id, "complete", fitted.value, 0, (fitted.value,),
+            valid=fitted.valid, test=fitted.test,
+            costs=Costs(fitted.seconds, peak_memory=peak_memory(own.features.device)),
+        )  # fmt: skip
+        return {job.id: fitted.value}
+
+    def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
+        """It is done."""
+        self.jobs = []
+        return [replace(self.outcome, seconds=self.seconds)]
+
+
+class FusionRun(Run):
+    """A pack of fusion candidates."""
+
+    def __init__(self, executor: Executor, jobs: Sequence[TrialJob]):
+        super().__init__(executor, jobs)
+        self.pack: Pack | None = None
+
+    def step(self) -> Mapping[int, float]:
+        """Build, where it is the first epoch, and train one."""
+        if self.pack is None:
+            self.pack = self._start()
+        self.pack.epoch()
+        return {slot.job.id: slot.curve[-1] for slot in self.pack.slots if slot.error is None}
+
+    def _start(self) -> Pack:
+        shared = self.executor.inputs(self.jobs[0])
+        # what differs between them is read by modules alone, so the arrays are the same
+        self._read(
+            {
+                job.id: {
+                    key: replace(part, params=job.candidate.encoder_params(key))
+                    for key, part in shared.items()
+                }
+                for job in self.jobs
+            }
+        )
+        return self._pack(self.jobs, [self._build(job) for job in self.jobs])
+
+    def _read(self, inputs: Mapping[int, Mapping[str, Inputs]]) -> None:
+        """What the models read from now on, by job."""
+        own = self.executor
+        self.inputs = inputs
+        self.data = Data(own.setup, inputs[self.jobs[0].id], own.loss)
+
+    def _build(self, job: TrialJob) -> MultimodalModel:
+        own = self.executor
+        return seeded_build(
+            job.candidate, self.inputs[job.id], own.setup.specs, own.registry, job.seed,
+            len(own.setup.domains),
+        ).to(own.features.device)  # fmt: skip
+
+    def _pack(
+        self,
+        jobs: Sequence[TrialJob],
+        models: Sequence[MultimodalModel],
+        rates: Sequence[float] = (),
+    ) -> Pack:
+        own = self.executor
+        memory = Path(own.setup.cache).parent / FORMS_FILE
+        return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates)
+
+    def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
+        """See `Run.settle`; those that stay move together."""
+        assert self.pack is not None
+        gone = [slot for slot in self.pack.slots if slot.ended or not keep[slot.job.id]]
+        outcomes = [self._outcome(slot, not keep.get(slot.job.id, True)) for slot in gone]
+        self.pack.drop(gone)
+        self.jobs = [slot.job for slot in self.pack.slots]
+        return outcomes
+
+    def _outcome(self, slot: Slot, pruned: bool) -> Outcome:
+        own, job = self.executor, slot.job
+        if slot.error is not None:
+            return Outcome(
+                job.id, "failed", curve=tuple(slot.curve), losses=tuple(slot.losses),
+                seconds=slot.seconds, failure=classify(slot.error, own.registry, job.candidate),
+            )  # fmt: skip
+        splits, device, start = own.setup.splits, own.features.device, time.perf_counter()
+        model, inputs = slot.rewind(), self.inputs[job.id]
+        valid = predict(model, self.data, own.loss, splits.valid)
+        test = predict(model, self.data, own.loss, splits.test) if job.score_test else {}
+        costs = Costs(slot.seconds, count(model), peak_memory=peak_memory(device))
+        if job.measure:
+            one, many, frozen = own.latency.measure(model, inputs, splits.valid)
+            costs = replace(costs, frozen_parameters=frozen, latency_1=one, latency_64=many)
+        if job.bundle is not None:
+            save_model(
+                Path(job.bundle), own.setup, own.registry, job, model, inputs, own.loss, valid
+            )
+        spent = slot.seconds + time.perf_counter() - start
+        return Outcome(
+            job.id, "pruned" if pruned else "complete", slot.value, slot.best_epoch,
+            tuple(slot.curve), tuple(slot.losses), seconds=spent,
+            valid=valid, test=test, costs=costs,
+        )  # fmt: skip
