@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from mmauto.config import StudyConfig, difference, from_mapping
+from mmauto.data.places import cache_limit
 from mmauto.engine.jobs import NOTE, Outcome
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.process import ProcessExecutor
@@ -20,7 +21,7 @@ from mmauto.store.study import StudyStore
 from mmauto.tuning.arm_findings import unfitting, untrained
 from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.confirm import Confirmation
-from mmauto.tuning.crew import Crew, default_workers
+from mmauto.tuning.crew import Crew, cores, default_workers
 from mmauto.tuning.finetune import FineTuning
 from mmauto.tuning.importance import importances
 from mmauto.tuning.mirror import mirror
@@ -43,6 +44,7 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
     start = time.monotonic()
     took_in: list[Callable[[Outcome], None]] = []
     offered = _offered(config)
+    cache_limit()  # refused now rather than by each worker
     # workers import torch while the data is read
     device = find_device(config.device)
     say = _heard(watcher)
@@ -58,8 +60,9 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         odd = [*unfitting(arms, registry, config), *untrained(arms)]
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms, offered)
+        threads = max(1, cores() // len(runners))
         for runner in runners:
-            runner.use(prepared.setup)
+            runner.use(replace(prepared.setup, encoding_threads=threads))
     except BaseException:
         crew.close()
         raise

@@ -99,7 +99,7 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
     return {
         "encoders": ["resnet18", "bag_of_words"], "exclude": [*SINGLES, *CONTROLS],
         "trials": trials, "epochs": epochs, "patience": epochs, "pruner": "none",
-        "device": device,
+        "finetune": "none", "device": device,
         "space": {
             "image/resnet18/weights": "random", "image/resnet18/size": side,
             "image/resnet18/grid": 1, "text/bag_of_words/max_features": 1000,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmauto.engine.cache import Part
-from mmauto.engine.once import Formed, all_cores, slices
+from mmauto.engine.once import Formed, slices, using
 
 ENCODE_BATCH = 128
 """Rows that are encoded between two words on progress on a CPU, and eight times as many on CUDA."""
@@ -40,6 +40,7 @@ def encoded(
     device: torch.device,
     dtype: type,
     progress: Progress,
+    threads: int,
 ) -> Iterator[Part]:
     """The arrays that a module makes of prepared ones, floats as ``dtype``; absent rows stay zero.
 
@@ -63,7 +64,7 @@ def encoded(
             here = here[np.argsort(prepared["mask"][here].sum(1), kind="stable")]
         here = here if len(here) else np.array([0])  # one row tells the shapes
         found: dict[str, np.ndarray] = {}
-        with torch.inference_mode(), all_cores():
+        with torch.inference_mode(), using(threads):
             for cut in slices(len(here), step):
                 rows = here[cut]
                 _scatter(found, formed(**on_device(prepared, rows, device)), rows, len(real))

@@ -115,10 +115,9 @@ class Executor(Runner):
     def inputs(self, job: TrialJob) -> dict[str, Inputs]:
         """What the candidate's encoders read or give, by modality."""
         chosen = job.candidate
-        return {
-            key: self.features.inputs(key, chosen.encoder(key), chosen.encoder_params(key))
-            for key in chosen.modalities
-        }
+        return self.features.together(
+            {key: (chosen.encoder(key), chosen.encoder_params(key)) for key in chosen.modalities}
+        )
 
 
 def packs(jobs: Sequence[TrialJob]) -> list[list[TrialJob]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from mmauto.contracts import Encoder, State
@@ -18,15 +19,15 @@ from mmauto.engine.digests import code_digest, digest
 from mmauto.engine.encode import ENCODE_BATCH
 from mmauto.engine.forms import shaped
 from mmauto.engine.jobs import NOTE, Setup
-from mmauto.engine.once import PLAIN, all_cores, has_stem, named, once, precision, slices
+from mmauto.engine.once import PLAIN, has_stem, named, once, precision, slices
 from mmauto.engine.source import PREPARE_IMAGES, Source, chunk_of, sample_digests
 from mmauto.registry import Registry
-from mmauto.space import Params
+from mmauto.space import Float, Params
 from mmauto.values import Column, FeatureSpec
 
 __all__ = [
-    "ENCODE_BATCH", "PREPARE_IMAGES", "Features", "Inputs", "all_cores", "chunk_of", "has_stem",
-    "named", "once", "precision", "slices",
+    "ENCODE_BATCH", "PREPARE_IMAGES", "Features", "Inputs", "chunk_of", "has_stem", "named",
+    "once", "precision", "slices",
 ]  # fmt: skip
 
 
@@ -98,17 +99,45 @@ class Features:
         self.cache = ArrayCache(Path(setup.cache), cache_limit())
         self._made: dict[str, Inputs] = {}
         self._samples: dict[str, np.ndarray] = {}
+        self._packs: dict[str, set[str]] = {}
 
-    def inputs(self, key: str, name: str, params: Params) -> Inputs:
+    def together(self, chosen: Mapping[str, tuple[str, Params]]) -> dict[str, Inputs]:
+        """The inputs of several columns, by key -> encoder and its parameters; see `inputs`.
+
+        What another worker is making comes last, so that workers make different things.
+        """
+        found = {}
+        for key, (name, params) in chosen.items():
+            try:
+                found[key] = self.inputs(key, name, params, wait=False)
+            except Timeout:
+                continue
+        return {key: found.get(key) or self.inputs(key, *chosen[key]) for key in chosen}
+
+    def inputs(self, key: str, name: str, params: Params, wait: bool = True) -> Inputs:
         """The inputs of column ``key`` through encoder ``name``.
 
         Args:
             params: the encoder's own; unknown ones are not tolerated by `Encoder.prepare`.
+            wait: for another worker that makes them; otherwise raise filelock's Timeout.
         """
-        wanted = digest([key, name, dict(params)])
+        encoder = self.registry.encoder(name)
+        # what is read by the module alone changes no array
+        shaping = {n: value for n, value in params.items() if n not in self._packing(encoder)}
+        wanted = digest([key, name, shaping])
         if wanted not in self._made:
-            self._made[wanted] = self._make(key, self.registry.encoder(name), params)
-        return self._made[wanted]
+            self.cache.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.cache.folder / f"{wanted[:40]}.lock", -1 if wait else 0):
+                self._made[wanted] = self._make(key, encoder, params)
+        return replace(self._made[wanted], params=params)
+
+    def _packing(self, encoder: Encoder) -> set[str]:
+        if encoder.name not in self._packs:
+            space = encoder.space(self.setup.task)
+            self._packs[encoder.name] = {
+                n for n, d in space.items() if isinstance(d, Float) and d.packs
+            }
+        return self._packs[encoder.name]
 
     def unfrozen(self, key: str, part: Inputs) -> Inputs:
         """The same modality as its encoder's module reads it, for training on the weights.
@@ -150,7 +179,8 @@ class Features:
 
     def _source(self, key: str, encoder: Encoder, params: Params, state: State) -> Source:
         column = self.setup.dataset.columns[key]
-        return Source(key, column, encoder, params, state, self.device, self.say)
+        threads = self.setup.encoding_threads
+        return Source(key, column, encoder, params, state, self.device, threads, self.say)
 
     def _on_device(self, kept: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: torch.from_numpy(array).to(self.device) for name, array in kept.items()}
@@ -166,7 +196,7 @@ class Features:
             "encoder": encoder.name,
             "version": self.registry.version_of("encoder", encoder.name),
             "code": code_digest(encoder),
-            "params": dict(params),
+            "params": {n: v for n, v in params.items() if n not in self._packing(encoder)},
             "state": digest(state),
             "product": "tokens" if frozen else "stem" if has_stem(encoder) else "prepared",
             "torch": torch.__version__,

@@ -22,7 +22,7 @@ from torch.nn.functional import cosine_similarity
 from mmauto.engine.digests import digest
 from mmauto.engine.entries import FORMS
 from mmauto.engine.folding import folded, has_convolutions
-from mmauto.engine.once import BF16, FOLDED, PLAIN, Formed, all_cores, cores
+from mmauto.engine.once import BF16, FOLDED, PLAIN, Formed, using
 
 FEW = 1000
 """Fewer rows are encoded plainly: a measurement would cost about as much as it saves."""
@@ -61,8 +61,10 @@ def has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def chosen(module: nn.Module, batch: Mapping[str, Tensor]) -> tuple[str, dict[str, float]]:
-    """The best form on this machine, and rows a second by form.
+def chosen(
+    module: nn.Module, batch: Mapping[str, Tensor], threads: int = 1
+) -> tuple[str, dict[str, float]]:
+    """The best form on this machine with so many threads, and rows a second by form.
 
     Args:
         module: in evaluation mode, on a CPU.
@@ -71,7 +73,7 @@ def chosen(module: nn.Module, batch: Mapping[str, Tensor]) -> tuple[str, dict[st
     forms = {PLAIN: shaped(module, PLAIN, batch)}
     if has_convolutions(module):
         forms[FOLDED] = shaped(module, FOLDED, batch)
-    with torch.inference_mode(), all_cores():
+    with torch.inference_mode(), using(threads):
         exact = forms[PLAIN](**batch)
         if has_bf16():
             small = Formed(forms.get(FOLDED, forms[PLAIN]).module, BF16)
@@ -118,7 +120,10 @@ def _rates(forms: Mapping[str, Formed], batch: Mapping[str, Tensor]) -> dict[str
 
 
 def remembered(
-    folder: Path, about: Mapping[str, Any], measure: Callable[[], tuple[str, dict[str, float]]]
+    folder: Path,
+    about: Mapping[str, Any],
+    measure: Callable[[], tuple[str, dict[str, float]]],
+    threads: int = 1,
 ) -> str:
     """The form measured for an encoder on this machine, measured now where it never was.
 
@@ -128,7 +133,7 @@ def remembered(
         measure: gives the form, and rows a second by form.
     """
     whole = {
-        **about, "torch": torch.__version__, "threads": cores(), "bf16": has_bf16(),
+        **about, "torch": torch.__version__, "threads": threads, "bf16": has_bf16(),
         "processor": torch.backends.cpu.get_cpu_capability(),
     }  # fmt: skip
     file = folder / FORMS / f"{digest(whole)[:40]}.json"

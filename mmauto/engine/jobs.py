@@ -13,7 +13,7 @@ from mmauto.data.columns import DOMAIN
 from mmauto.data.dataset import Dataset
 from mmauto.data.splits import Splits
 from mmauto.space import Params, unscoped
-from mmauto.values import TargetSpec
+from mmauto.values import TargetSpec, TaskView
 from mmauto.views import Costs, Failure, Predictions
 
 NOTE = "note: "
@@ -110,7 +110,9 @@ class Setup:
         class_weights: weigh classes inversely to their frequency in the train rows.
         device: ``cpu`` or ``cuda[:n]``.
         cache: the folder of cached features.
-        threads: torch threads while training (encoding uses every core).
+        threads: torch threads while training.
+        encoding_threads: torch threads while encoding: the cores that a worker has for itself, as
+            threads that wait for each other on busy cores are many times slower than one.
     """
 
     dataset: Dataset
@@ -122,6 +124,16 @@ class Setup:
     device: str
     cache: str
     threads: int = 1
+    encoding_threads: int = 1
+
+    @property
+    def task(self) -> TaskView:
+        """What components may know of the data."""
+        columns = {k: c.modality for k, c in self.dataset.columns.items() if k != DOMAIN}
+        return TaskView(
+            self.dataset.name, columns, self.specs, self.primary, self.metric,
+            self.dataset.simulated,
+        )  # fmt: skip
 
     @property
     def domains(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -89,16 +88,11 @@ def precision(device: torch.device, form: str = PLAIN) -> torch.autocast:
 
 
 @contextmanager
-def all_cores() -> Iterator[None]:
-    """Encoding is heavy enough for every core; training of small heads is not."""
+def using(threads: int) -> Iterator[None]:
+    """So many torch threads: encoding is heavy enough for several, training small heads is not."""
     before = torch.get_num_threads()
-    torch.set_num_threads(cores())
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

@@ -131,6 +131,8 @@ class _Child:
         )
         # the child must find the plugins that this process finds
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        # threads that spin while they wait would take the core that they wait for
+        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mmauto.engine.child"],
             stdin=subprocess.PIPE,

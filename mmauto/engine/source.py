@@ -53,6 +53,7 @@ class Source:
 
     Attributes:
         key: of the column, as it is called to the user.
+        threads: torch threads while encoding.
         say: receives sentences on how far it is.
     """
 
@@ -62,6 +63,7 @@ class Source:
     params: Params
     state: State
     device: torch.device
+    threads: int
     say: Callable[[str], None]
 
     def form(self, folder: Path, about: Mapping[str, Any]) -> str:
@@ -81,11 +83,10 @@ class Source:
                 return PLAIN, {}
             self.say(f"measuring how {self.encoder.name} runs fastest")
             rows = here[np.linspace(0, len(here) - 1, SAMPLE).astype(int)]
-            return chosen(
-                self.module, on_device(self._prepare(rows), np.arange(len(rows)), self.device)
-            )
+            arrays = on_device(self._prepare(rows), np.arange(len(rows)), self.device)
+            return chosen(self.module, arrays, self.threads)
 
-        return remembered(folder, about, measure)
+        return remembered(folder, about, measure, self.threads)
 
     def arrays(
         self, cache: ArrayCache, about: Mapping[str, Any], samples: np.ndarray, form: str
@@ -145,7 +146,8 @@ class Source:
 
         progress = self._progress("encoding {} with {}", rows)
         present = self.column.present
-        yield from encoded(formed, self._parts(rows), present, self.device, dtype, progress)
+        parts = self._parts(rows)
+        yield from encoded(formed, parts, present, self.device, dtype, progress, self.threads)
 
     def _progress(self, what: str, rows: np.ndarray) -> Progress:
         present = self.column.present

@@ -23,10 +23,14 @@ T = TypeVar("T")
 
 def default_workers(device: str) -> int:
     """One on a GPU, which its packs should fill; else one a core, up to `MOST_WORKERS`."""
-    if device != "cpu":
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, MOST_WORKERS))
+    return min(cores(), MOST_WORKERS) if device == "cpu" else 1
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Crew:

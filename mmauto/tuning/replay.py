@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mmauto.engine.train_space import FINETUNE
 from mmauto.tuning.pruning import ETA, QUANTILE, Halving
 from mmauto.views import TrialView
 
@@ -21,8 +22,8 @@ class Replay:
     Attributes:
         trained: epochs that each trial would have had, by generation.
         epochs: their sum; ``full`` is that of the unpruned curves.
-        best: the validation metric of the trial that would be confirmed: the best of those
-            trained to their end.
+        winner: place, counted through the generations, of the trial that would be confirmed: the
+            best of those trained to their end; ``best`` is its validation metric.
         full_best: the best without pruning.
         regret: how much worse that is, in the metric's own unit; at least 0.
     """
@@ -30,6 +31,7 @@ class Replay:
     trained: Sequence[Sequence[int]]
     epochs: int
     full: int
+    winner: int
     best: float
     full_best: float
     regret: float
@@ -69,12 +71,15 @@ def replay(
         earlier += [(t in alive, curves[t][: lengths[t]]) for t in members]
         trained.append(lengths)
     pick = max if maximise else min
-    best = pick(pick(curve) for complete, curve in earlier if complete)
+    places = [place for place, (complete, _) in enumerate(earlier) if complete]
+    winner = pick(places, key=lambda place: pick(earlier[place][1]))
+    best = pick(earlier[winner][1])
     full_best = pick(pick(curve) for curves in generations for curve in curves)
     return Replay(
         trained,
         sum(map(sum, trained)),
         sum(len(curve) for curves in generations for curve in curves),
+        winner,
         best,
         full_best,
         abs(full_best - best),
@@ -83,8 +88,6 @@ def replay(
 
 def curves_of(trials: Sequence[TrialView]) -> list[Curves]:
     """The generations of one arm's stored trials; those that failed are left out."""
-    numbers = sorted({trial.generation for trial in trials if trial.curve})
-    return [
-        [t.curve for t in trials if t.generation == number and t.curve and t.state != "failed"]
-        for number in numbers
-    ]
+    searched = [t for t in trials if t.curve and FINETUNE not in t.params and t.state != "failed"]
+    numbers = sorted({trial.generation for trial in searched})
+    return [[t.curve for t in searched if t.generation == number] for number in numbers]

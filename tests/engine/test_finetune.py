@@ -14,6 +14,7 @@ from torch import nn
 from mmauto.data.columns import Texts
 from mmauto.data.splits import Splits
 from mmauto.engine.bundle import Bundle
+from mmauto.engine.dropout import Dropout
 from mmauto.engine.executor import Executor
 from mmauto.engine.features import Features
 from mmauto.engine.finetune import second_stage
@@ -203,20 +204,32 @@ def test_a_sentence_encoder_is_fine_tuned_and_comes_again(
     words = np.array([["sunny", "rainy", "windy"][label] for label in setup.targets["y"]])
     texts = Texts([f"the day was {words[row]}" if row % 7 else None for row in range(rows)])
     splits = Splits(np.arange(40), np.arange(40, 50), np.arange(50, 60))
-    small = replace(setup, dataset=replace(setup.dataset, columns={"note": texts}), splits=splits)
+    number = setup.targets["y"] - 1.0
+    small = replace(
+        setup, dataset=replace(setup.dataset, columns={"note": texts}), splits=splits,
+        specs={"days": setup.specs["days"]}, targets={"days": number}, metric="mae",
+    )  # fmt: skip
     params = {
         "note/encoder": "minilm", "note/minilm/segments": 1, "adapter/width": 16,
-        "train/lr": 1e-3, "train/weight_decay": 1e-3, "train/batch_size": 32,
+        "train/lr": 1e-3, "train/weight_decay": 1e-3, "train/batch_size": 16,
         "train/optimiser": "adamw", "train/schedule": "cosine", "fusion/width": 16,
-        "fusion/depth": 1, "fusion/dropout": 0.0, "train/finetune": 2,
+        "fusion/depth": 1, "fusion/dropout": 0.0, "train/finetune": 4, "train/finetune_lr": 1e-4,
     }  # fmt: skip
     job = TrialJob(
-        0, Candidate("fusion", "concat_mlp", ("note",), params), 0, 2, 2, score_test=True,
+        0, Candidate("fusion", "concat_mlp", ("note",), params), 0, 1, 9, score_test=True,
         bundle=str(tmp_path / "b"), measure=True,
     )  # fmt: skip
     outcome = run(small, registry, job)
-    assert outcome.losses[3] < outcome.losses[1]
+    assert outcome.losses[-1] < outcome.losses[1]
+    assert outcome.best_epoch >= 1
+    assert outcome.costs.parameters > 20_000_000
+    assert outcome.costs.frozen_parameters == 0
     bundle = Bundle(tmp_path / "b", registry)
-    assert bundle.about["columns"]["note"]["tuned"] == (outcome.best_epoch >= 2)
+    assert bundle.about["columns"]["note"]["tuned"]
     found = bundle.predict({"note": texts.take(splits.test)})
-    np.testing.assert_allclose(found["y"], outcome.test["y"], atol=1e-5)
+    np.testing.assert_allclose(found["days"], outcome.test["days"], atol=1e-5)
+
+
+def test_dropout_says_its_rate_as_torchs_does() -> None:
+    # attention of transformers reads it from the module, and applies it itself
+    assert Dropout(0.25).p == nn.Dropout(0.25).p

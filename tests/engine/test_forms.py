@@ -201,16 +201,17 @@ def test_a_form_is_measured_once_for_an_encoder(tmp_path: Path) -> None:
     assert first["rows_per_second"] == {"plain": 1.0, "bf16": 2.0}
 
 
-@pytest.mark.parametrize("change", ["torch", "cores", "has_bf16"])
+@pytest.mark.parametrize("change", ["torch", "threads", "has_bf16"])
 def test_another_machine_measures_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     remembered(tmp_path, {}, lambda: (FOLDED, {}))
     if change == "torch":
         monkeypatch.setattr(torch, "__version__", "9.9")
-    else:
+    elif change == "has_bf16":
         monkeypatch.setattr(forms, change, lambda: 99)
-    assert remembered(tmp_path, {}, lambda: (PLAIN, {})) == PLAIN
+    threads = 2 if change == "threads" else 1
+    assert remembered(tmp_path, {}, lambda: (PLAIN, {}), threads) == PLAIN
 
 
 # ----------------------------------------------------------------------- in the features
