@@ -60,7 +60,8 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         odd = [*unfitting(arms, registry, config), *untrained(arms)]
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms, offered)
-        threads = max(1, cores() // len(runners))
+        # an arm is one worker's at a time: with fewer arms than workers, some have nothing to do
+        threads = max(1, cores() // min(len(runners), len(arms)))
         for runner in runners:
             runner.use(replace(prepared.setup, encoding_threads=threads))
     except BaseException:

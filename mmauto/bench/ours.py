@@ -90,8 +90,8 @@ def search(
 def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, Any]:
     """Settings of a search that trains every epoch of every trial, as a loop does.
 
-    Encoders are a frozen ResNet-18 and TF-IDF with one token each; all else is searched. Arms are
-    the caller's: ``fusions`` or ``arms``.
+    Encoders are a frozen ResNet-18 and TF-IDF with one token each; all else is searched, in packs
+    of 16. Arms are the caller's: ``fusions`` or ``arms``.
 
     Args:
         side: pixels that the ResNet reads.
@@ -99,6 +99,7 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
     return {
         "encoders": ["resnet18", "bag_of_words"], "exclude": [*SINGLES, *CONTROLS],
         "trials": trials, "epochs": epochs, "patience": epochs, "pruner": "none",
+        "generation": 32, "pack": 16,
         "finetune": "none", "device": device,
         "space": {
             "image/resnet18/weights": "random", "image/resnet18/size": side,

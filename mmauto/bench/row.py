@@ -13,7 +13,6 @@ from mmauto.bench.data import make_table
 from mmauto.bench.machine import Machine
 from mmauto.bench.measure import run
 from mmauto.bench.ours import Found, equal_work, search
-from mmauto.config import StudyConfig
 
 
 @dataclass(frozen=True)
@@ -145,8 +144,10 @@ class Bench:
         if not self.colds:
             self.cold()
         self.say("our search, warm, one worker")
-        trials = max(self.sizes.trials, 2 * StudyConfig().generation)
-        return self._search("one-worker", self.folder / "cache-0", 1, trials=trials)
+        trials = max(self.sizes.trials, 16)
+        return self._search(
+            "one-worker", self.folder / "cache-0", 1, trials=trials, generation=trials // 2
+        )
 
     def _search(self, name: str, cache: Path, workers: int | None = None, **more: Any) -> Found:
         sizes = self.sizes
