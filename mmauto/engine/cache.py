@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from mmauto.engine.digests import digest
 from mmauto.engine.entries import KEY, PART, SAMPLES, remove, trim
@@ -24,6 +25,9 @@ from mmauto.errors import PluginError
 
 COPY_ROWS = 8192
 """So many rows are copied at once, so that memory stays bounded."""
+
+PATIENCE = 20.0
+"""Seconds between two words of one who waits: one who says nothing counts as hung."""
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 Rows: TypeAlias = slice | np.ndarray
@@ -36,10 +40,16 @@ class ArrayCache:
 
     Args:
         limit: bytes; the least recently used entries beyond it are removed. None: no limit.
+        waiting: called now and then while another process makes what is wanted.
     """
 
-    def __init__(self, folder: Path, limit: int | None = None):
-        self.folder, self.limit = folder, limit
+    def __init__(
+        self,
+        folder: Path,
+        limit: int | None = None,
+        waiting: Callable[[], None] = lambda: None,
+    ):
+        self.folder, self.limit, self.waiting = folder, limit, waiting
 
     def find(self, about: Mapping[str, Any], samples: np.ndarray) -> Arrays | None:
         """The arrays of an entry, memory-mapped; None where there is none.
@@ -56,7 +66,7 @@ class ArrayCache:
             (place / KEY).touch()  # used; fails where it was removed in the meantime
         except (OSError, ValueError):
             return None
-        return arrays
+        return arrays or None
 
     def get(
         self,
@@ -77,7 +87,7 @@ class ArrayCache:
         place = self._place(about, samples)
         while (found := self.find(about, samples)) is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{place}.lock"):
+            with patiently(FileLock(f"{place}.lock"), self.waiting):
                 # another process may have built it while this one waited
                 if self.find(about, samples) is None:
                     remove(place)
@@ -122,19 +132,36 @@ class ArrayCache:
             try:
                 if other.suffix or not _made_like(other, about):
                     continue
-                places = {row.tobytes(): at for at, row in enumerate(_samples(other))}
-                arrays = _arrays(other)
+                arrays, there = _arrays(other), _samples(other)
+                if not arrays:  # removed by another process while it was looked at
+                    continue
             except (OSError, ValueError):  # removed by another process
                 continue
-            there = np.array([places.get(samples[row].tobytes(), -1) for row in unknown], dtype=int)
-            known = np.flatnonzero(there >= 0)
+            places = {row.tobytes(): at for at, row in enumerate(there)}
+            at = np.array([places.get(samples[row].tobytes(), -1) for row in unknown], dtype=int)
+            known = np.flatnonzero(at >= 0)
             for start in range(0, len(known), COPY_ROWS):
                 some = known[start : start + COPY_ROWS]
-                writer.put(unknown[some], {n: array[there[some]] for n, array in arrays.items()})
-            unknown = unknown[there < 0]
+                writer.put(unknown[some], {n: array[at[some]] for n, array in arrays.items()})
+            unknown = unknown[at < 0]
             if not len(unknown):
                 break
         return unknown
+
+
+@contextmanager
+def patiently(lock: FileLock, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; call ``waiting`` every `PATIENCE` seconds until it is free."""
+    while True:
+        try:
+            lock.acquire(timeout=PATIENCE)
+            break
+        except Timeout:
+            waiting()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Writer:

@@ -8,11 +8,11 @@ import torch
 
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.costs import Latency
-from mmauto.engine.failures import classify
 from mmauto.engine.features import Features, Inputs
 from mmauto.engine.finetune import FineTuneRun
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.random_state import free_memory
 from mmauto.engine.runs import ControlRun, FusionRun, Run
 from mmauto.engine.train_space import FINETUNE
 from mmauto.registry import Registry, load_registry
@@ -56,16 +56,22 @@ class Executor(Runner):
         epoch = 0
         while runs:
             values: dict[int, float] = {}
+            broken: list[TrialJob] = []
             for run in list(runs):
                 try:
                     values |= run.advance()
                 except Exception as error:
                     runs.remove(run)
                     if len(run.jobs) == 1:
-                        end(self._failed(run.jobs[0], error, run))
-                        continue
-                    # alone, the job at fault is known, and its neighbours train on
-                    runs += self._apart(run.jobs, epoch, values, end)
+                        end(run.failed(run.jobs[0], error))
+                    else:
+                        broken += run.jobs
+            if broken:
+                # alone, the job at fault is known, and its neighbours train on; by now the pack
+                # and what its error held in memory are gone
+                run = None  # type: ignore[assignment]
+                free_memory()
+                runs += self._apart(broken, epoch, values, end)
             keep = dict(report(epoch, values)) if values else {}
             for run in list(runs):
                 for outcome in run.settle(keep):
@@ -97,20 +103,15 @@ class Executor(Runner):
         for job in jobs:
             run = self._run([job])
             try:
-                for _ in range(epoch + 1):
+                for done in range(epoch + 1):
+                    self.features.say(f"training again alone: epoch {done + 1} of {epoch + 1}")
                     reached = run.advance()
             except Exception as error:
-                end(self._failed(job, error, run))
+                end(run.failed(job, error))
                 continue
             values |= reached
             found.append(run)
         return found
-
-    def _failed(self, job: TrialJob, error: BaseException, run: Run) -> Outcome:
-        return Outcome(
-            job.id, "failed", seconds=run.seconds,
-            failure=classify(error, self.registry, job.candidate),
-        )  # fmt: skip
 
     def inputs(self, job: TrialJob) -> dict[str, Inputs]:
         """What the candidate's encoders read or give, by modality."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmauto.contracts import Encoder, State
 from mmauto.data.places import cache_limit
-from mmauto.engine.cache import ArrayCache
+from mmauto.engine.cache import ArrayCache, patiently
 from mmauto.engine.digests import code_digest, digest
 from mmauto.engine.encode import ENCODE_BATCH
 from mmauto.engine.forms import shaped
@@ -96,7 +96,7 @@ class Features:
         self.registry = registry
         self.say = say
         self.device = torch.device(setup.device)
-        self.cache = ArrayCache(Path(setup.cache), cache_limit())
+        self.cache = ArrayCache(Path(setup.cache), cache_limit(), self._waiting)
         self._made: dict[str, Inputs] = {}
         self._samples: dict[str, np.ndarray] = {}
         self._packs: dict[str, set[str]] = {}
@@ -127,9 +127,13 @@ class Features:
         wanted = digest([key, name, shaping])
         if wanted not in self._made:
             self.cache.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.cache.folder / f"{wanted[:40]}.lock", -1 if wait else 0):
+            lock = FileLock(self.cache.folder / f"{wanted[:40]}.lock")
+            with patiently(lock, self._waiting) if wait else lock.acquire(timeout=0):
                 self._made[wanted] = self._make(key, encoder, params)
         return replace(self._made[wanted], params=params)
+
+    def _waiting(self) -> None:
+        self.say("waiting for another worker that encodes")
 
     def _packing(self, encoder: Encoder) -> set[str]:
         if encoder.name not in self._packs:

@@ -61,7 +61,7 @@ class FineTuneRun(FusionRun):
             self.probe, self.pack = Stage(slot, self.data, self.inputs), None
             return []
         self.jobs = []
-        return [self._outcome(self._joined(self.probe, slot), not kept)]
+        return [self._ending(self._joined(self.probe, slot), not kept and not slot.ended)]
 
     def _tunable(self) -> list[str]:
         """The modalities whose encoders are frozen and may be trained further."""

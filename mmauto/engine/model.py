@@ -109,7 +109,7 @@ class MultimodalModel(nn.Module):
         found = {}
         code = arrays[DOMAIN]["code"] if DOMAIN in arrays else None
         for place, (key, adapter) in enumerate(zip(self.keys, self.adapters, strict=True)):
-            given = self._encode(place, arrays[key])
+            given = self.encode(place, arrays[key])
             if not isinstance(given, Tokens):
                 raise PluginError(
                     f"encoder {self.names[key]!r} must give Tokens, it gave {type(given).__name__}"
@@ -117,7 +117,8 @@ class MultimodalModel(nn.Module):
             found[key] = adapter(given, present[key], code)
         return found
 
-    def _encode(self, place: int, arrays: Mapping[str, Tensor]) -> Tokens:
+    def encode(self, place: int, arrays: Mapping[str, Tensor]) -> Tokens:
+        """One modality's tokens before its adapter, by its place among ``keys``."""
         front = self.encoders[place]
         if not (self.convolves[place] and self.training):
             return front(**single(arrays))  # type: ignore[no-any-return]

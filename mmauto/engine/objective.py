@@ -91,10 +91,9 @@ def first_odd(
     forward = Again(model, loss)
     with torch.no_grad():
         tokens = model.tokens(arrays, batch.present)
-        for key, part in tokens.items():
-            odd = not bool(part.values[batch.present[key]].isfinite().all())
-            weights = model.adapters[model.keys.index(key)].parameters()
-            if odd and all(bool(weight.isfinite().all()) for weight in weights):
+        for place, key in enumerate(model.keys):
+            own = model.encode(place, arrays[key]).values[batch.present[key]]
+            if not bool(own.isfinite().all()):
                 return "encoder", candidate.encoder(key)
         result = forward(tokens, batch)
         names = zip(candidate.regularisers, model.regularisers, strict=True)

@@ -43,5 +43,11 @@ def alike(items: Iterable[T]) -> Iterator[T]:
         yield item
 
 
+def free_memory() -> None:
+    """Give back what a GPU holds for nothing."""
+    if _cuda():
+        torch.cuda.empty_cache()
+
+
 def _cuda() -> bool:
     return torch.cuda.is_available() and bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING
 from mmauto.engine.batches import Data
 from mmauto.engine.controls import fit_control
 from mmauto.engine.costs import peak_memory
+from mmauto.engine.entries import FORMS
 from mmauto.engine.failures import classify
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Outcome, TrialJob
 from mmauto.engine.model import MultimodalModel, count, seeded_build
 from mmauto.engine.random_state import random_state, seeded_state, set_random_state
 from mmauto.engine.save import save_control, save_model
-from mmauto.engine.train import Pack, Slot, predict
+from mmauto.engine.train import Pack, Slot, check_defined, predict
 from mmauto.views import Costs
 
 if TYPE_CHECKING:
     from mmauto.engine.executor import Executor
 
-FORMS_FILE = "pack-forms.json"
+PACKS = "packs.json"
+"""Which form trains which pack, beside the forms that encoders run in."""
 
 
 class Run(ABC):
@@ -50,6 +52,18 @@ class Run(ABC):
             set_random_state(before)
             self.seconds += (time.perf_counter() - start) / len(self.jobs)
 
+    def failed(self, job: TrialJob, error: BaseException) -> Outcome:
+        """The outcome of a job that ``error`` has ended."""
+        curve, losses = self.history(job)
+        return Outcome(
+            job.id, "failed", curve=curve, losses=losses, seconds=self.seconds,
+            failure=classify(error, self.executor.registry, job.candidate),
+        )  # fmt: skip
+
+    def history(self, job: TrialJob) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """A job's validation metrics and losses so far."""
+        return (), ()
+
     @abstractmethod
     def step(self) -> Mapping[int, float]:
         """See `advance`."""
@@ -68,6 +82,7 @@ class ControlRun(Run):
         control = own.registry.control(job.candidate.component)
         inputs = own.inputs(job)
         fitted = fit_control(own.setup, inputs, control, job)
+        check_defined(own.setup, fitted.value)
         if job.bundle is not None:
             save_control(Path(job.bundle), own.setup, own.registry, job, fitted, inputs)
         self.outcome = Outcome(
@@ -131,17 +146,35 @@ class FusionRun(Run):
         rates: Sequence[float] = (),
     ) -> Pack:
         own = self.executor
-        memory = Path(own.setup.cache).parent / FORMS_FILE
+        memory = Path(own.setup.cache) / FORMS / PACKS
         return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates)
 
     def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
         """See `Run.settle`; those that stay move together."""
         assert self.pack is not None
         gone = [slot for slot in self.pack.slots if slot.ended or not keep[slot.job.id]]
-        outcomes = [self._outcome(slot, not keep.get(slot.job.id, True)) for slot in gone]
-        self.pack.drop(gone)
-        self.jobs = [slot.job for slot in self.pack.slots]
+        outcomes = [self._ending(slot, not slot.ended) for slot in gone]
+        left = [slot.job for slot in self.pack.slots if slot not in gone]
+        try:
+            self.pack.drop(gone)
+            self.jobs = left
+        except Exception as error:  # no memory to move those that stay
+            outcomes += [self.failed(job, error) for job in left]
+            self.jobs = []
         return outcomes
+
+    def history(self, job: TrialJob) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """See `Run.history`."""
+        slots = self.pack.slots if self.pack is not None else []
+        found = next((slot for slot in slots if slot.job.id == job.id), None)
+        return ((), ()) if found is None else (tuple(found.curve), tuple(found.losses))
+
+    def _ending(self, slot: Slot, pruned: bool) -> Outcome:
+        """What becomes of a trial; a last prediction or a saving that fails is its own failure."""
+        try:
+            return self._outcome(slot, pruned)
+        except Exception as error:
+            return self.failed(slot.job, error)
 
     def _outcome(self, slot: Slot, pruned: bool) -> Outcome:
         own, job = self.executor, slot.job

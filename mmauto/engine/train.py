@@ -27,6 +27,8 @@ from mmauto.engine.objective import augmented, first_odd, optional
 from mmauto.engine.optimise import Optimiser, Schedule
 from mmauto.engine.packed.choose import choose
 from mmauto.engine.packed.form import Alone, Form, trained
+from mmauto.engine.random_state import random_state, set_random_state
+from mmauto.errors import DataError
 
 EVALUATION_ROWS = 2048
 """So many rows are predicted at once, those of all models of a pack counted."""
@@ -144,9 +146,11 @@ class Pack:
         for slot, mean in zip(self.slots, (total / len(self.rows)).tolist(), strict=True):
             slot.losses.append(mean)
             if not math.isfinite(mean):
+                state = random_state()  # its neighbours' draws go on as if nothing had happened
+                odd = first_odd(slot.model, arrays, batch, self.loss, slot.job.candidate)
+                set_random_state(state)
                 slot.error = NotFiniteError(
-                    f"the training loss of epoch {len(slot.losses)} is not a finite number",
-                    first_odd(slot.model, arrays, batch, self.loss, slot.job.candidate),
+                    f"the training loss of epoch {len(slot.losses)} is not a finite number", odd
                 )
         self._listen()
         self._validate()
@@ -172,6 +176,11 @@ class Pack:
                 slot.error = NotFiniteError("a validation prediction is not a finite number")
                 continue
             value = score(self.setup.metric, spec, truth, own[primary])
+            try:
+                check_defined(self.setup, value)
+            except DataError as error:
+                slot.error = error
+                continue
             slot.curve.append(value)
             if math.isnan(slot.value) or self.sign * value > self.sign * slot.value:
                 slot.value, slot.best_epoch = value, len(slot.curve) - 1
@@ -190,6 +199,20 @@ class Pack:
 
     def _trained(self) -> list[list[nn.Parameter]]:
         return [trained(slot.model) for slot in self.slots]
+
+
+def check_defined(setup: Setup, value: float) -> None:
+    """Refuse a metric that says nothing.
+
+    Raises:
+        DataError: it is not defined on the validation rows.
+    """
+    if math.isnan(value):
+        raise DataError(
+            f"the metric must be defined on the validation rows, {setup.metric} of target "
+            f"{setup.primary!r} is not (one class only, or a constant); choose another --metric, "
+            "or another split"
+        )
 
 
 def predict_all(

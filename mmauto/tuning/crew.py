@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import TypeVar
 
 from mmauto.engine.jobs import Runner
+from mmauto.tuning.team import Team
 
 MOST_WORKERS = 4
 """By default: each holds the features in memory of its own, about 1 GB with a text encoder."""
@@ -34,19 +35,20 @@ def cores() -> int:
 
 
 class Crew:
-    """Hands items to whichever runner is free, in order."""
+    """Hands items to whichever runner is free, in order; a few items are shared by teams."""
 
     def __init__(self, runners: Sequence[Runner]):
         self.runners = runners
 
-    def each(self, items: Iterable[T], work: Callable[[T, Runner], None]) -> None:
+    def each(self, items: Sequence[T], work: Callable[[T, Runner], None]) -> None:
         """Do ``work(item, runner)`` for every item; the first error ends it and is raised.
 
         Ctrl-C ends the runners, so that no thread is left waiting for a result.
         """
         free: SimpleQueue[Runner] = SimpleQueue()
-        for runner in self.runners:
-            free.put(runner)
+        count = min(len(self.runners), max(1, len(items)))
+        for place in range(count):
+            free.put(Team(self.runners[place::count]))
         stop = threading.Event()
 
         def one(item: T) -> None:
@@ -57,7 +59,7 @@ class Crew:
             finally:
                 free.put(runner)
 
-        with ThreadPoolExecutor(len(self.runners), thread_name_prefix="mmauto-crew") as pool:
+        with ThreadPoolExecutor(count, thread_name_prefix="mmauto-crew") as pool:
             futures = [pool.submit(one, item) for item in items]
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)

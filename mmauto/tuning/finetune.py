@@ -68,7 +68,7 @@ class FineTuning:
         slow = "; on a CPU an epoch may take minutes" if device == "cpu" else ""
         self.watcher.note(f"fine-tuning the best candidates of {', '.join(todo)}{slow}")
         self._begin(todo)
-        self.crew.each(self.running.items(), self._one)
+        self.crew.each(list(self.running.items()), self._one)
 
     def _chosen(self, most: int) -> list[str]:
         """The best arms that can be fine-tuned, and the best single modality among those."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmauto.config import StudyConfig
 from mmauto.engine.metrics import METRICS
+from mmauto.engine.train_space import FINETUNE
 from mmauto.errors import ConfigError
 from mmauto.space import Params
 from mmauto.store.study import StudyStore
@@ -58,7 +59,10 @@ def earlier_best(config: StudyConfig) -> dict[str, Any]:
 def best_of(trials: Sequence[TrialView], maximise: bool) -> list[dict[str, Any]]:
     """The parameters of the best trials, best first; those trained to their end before others."""
     sign = 1.0 if maximise else -1.0
-    scored = [t for t in trials if t.state in ("complete", "pruned") and t.value is not None]
+    scored = [
+        t for t in trials
+        if t.state in ("complete", "pruned") and t.value is not None and FINETUNE not in t.params
+    ]  # fmt: skip
     scored.sort(key=lambda t: (t.state != "complete", -sign * (t.value or 0.0), t.id))
     return [dict(trial.params) for trial in scored[:MOST]]
 

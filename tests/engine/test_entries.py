@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from mmauto.data.places import cache_limit
-from mmauto.engine.cache import ArrayCache, Part
+from mmauto.engine import cache as caching
+from mmauto.engine.cache import ArrayCache, Part, patiently
 from mmauto.engine.entries import RECENT, entries, remove, trim
 from mmauto.errors import ConfigError, PluginError
 
@@ -290,3 +292,39 @@ def test_a_size_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: 
     with pytest.raises(ConfigError, match=r"number with a unit .* write for example 20GB") as found:
         cache_limit()
     assert repr(given) in str(found.value)
+
+
+def test_one_who_waits_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mmauto.engine.cache.PATIENCE", 0.01)
+    other = FileLock(tmp_path / "lock")
+    other.acquire()
+    words: list[str] = []
+
+    def waiting() -> None:
+        words.append("waiting")
+        if len(words) == 3:
+            other.release()
+
+    with patiently(FileLock(tmp_path / "lock"), waiting):
+        assert words == ["waiting"] * 3
+
+
+def test_an_entry_that_vanishes_while_it_is_copied_is_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.arange(10 * 32, dtype=np.int64).astype(np.uint8).reshape(10, 32)
+    asked: list[int] = []
+
+    def compute(rows: np.ndarray) -> Iterator[Part]:
+        asked.extend(rows.tolist())
+        yield rows, {"values": rows.astype(np.float32)}
+
+    cache, honest = ArrayCache(tmp_path), caching._arrays
+    cache.get({"encoder": "x"}, samples, compute)
+    (first,) = (entry.place for entry in entries(tmp_path))
+    asked.clear()
+    # another process has removed its files after its samples were read
+    monkeypatch.setattr(caching, "_arrays", lambda at: {} if at == first else honest(at))
+    found = cache.get({"encoder": "x"}, samples[:5], compute)
+    assert asked == list(range(5))
+    assert found["values"].tolist() == list(range(5))

@@ -19,8 +19,9 @@ from mmauto.engine.model import MultimodalModel, seeded_build
 from mmauto.engine.packed import choose as choosing
 from mmauto.engine.packed.choose import Memory, agree, choose
 from mmauto.engine.packed.folded import Folded
-from mmauto.engine.packed.form import Alone, Form, Gradients, UnfitError
+from mmauto.engine.packed.form import Alone, Form, Gradients, UnfitError, gradients_of
 from mmauto.engine.packed.vmapped import Vmapped
+from mmauto.engine.train import predict
 from mmauto.registry import Registry, load_registry
 from mmauto.space import Float, defaults, scoped
 from mmauto.values import TaskView
@@ -354,3 +355,118 @@ def test_dropout_draws_once_for_all_trials() -> None:
     assert isinstance(plain[1][0], Dropout)
     assert type(plain[2]) is nn.Dropout
     assert plain.state_dict().keys() == {"0.weight", "0.bias"}
+
+
+class Scaled(nn.Module):
+    """A fusion that reads a buffer of its own in its forward pass."""
+
+    def __init__(self, inner: nn.Module, scale: float, counts: bool = False):
+        super().__init__()
+        self.inner, self.counts = inner, counts
+        self.register_buffer("scale", torch.tensor(scale))
+
+    def forward(self, tokens: Any, present: Any) -> Any:
+        found = self.inner(tokens, present)
+        if self.counts and self.training:
+            self.scale += 1.0
+        return replace(found, outputs={n: self.scale * o for n, o in found.outputs.items()})
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_buffer_of_one_model_never_serves_another(
+    counts: bool,
+    tmp_path: Any,
+    setup: Setup,
+    registry: Registry,
+    make_job: Make,
+    build: Callable[[Sequence[TrialJob]], tuple[Any, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models, data, loss = build(jobs_of("concat_mlp", setup, registry, make_job))
+    # the ends agree; only the middle one would get another's
+    for model, scale in zip(models, (1.0, 1.0 if counts else 5.0, 1.0), strict=True):
+        model.fusion = Scaled(model.fusion, scale, counts)
+    arrays, present = data.gather(torch.arange(32))
+    monkeypatch.setattr(Memory, "get", lambda self, key: "folded")
+    batch = data.batch(torch.arange(32), present, 0.0)
+    assert choose(models, loss, arrays, batch, tmp_path / "f").name == "alone"
+
+
+def test_a_gradient_that_serves_two_parameters_is_scaled_once() -> None:
+    shared = torch.ones(2, 3)
+    found = gradients_of(torch.zeros(2), [shared, None, shared])
+    first, none, second = found.slots[0]
+    assert none is None
+    assert first is not None
+    assert second is not None
+    assert first.data_ptr() != second.data_ptr()
+    assert torch.allclose(found.norms, torch.tensor(6.0).sqrt())
+
+
+def test_finding_the_culprit_leaves_the_neighbours_draws_alone(
+    setup: Setup,
+    registry: Registry,
+    make_job: Make,
+    forced: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs = jobs_of("concat_mlp", setup, registry, make_job)
+    good = run(setup, registry, [replace(job, pack="") for job in jobs])
+    candidate = jobs[1].candidate
+    bad = replace(candidate, params={**candidate.params, "train/lr": 1e38})
+
+    def drawing(*given: Any) -> tuple[str, str]:
+        torch.rand(7)
+        return "fusion", "concat_mlp"
+
+    monkeypatch.setattr("mmauto.engine.train.first_odd", drawing)
+    forced("folded")
+    packed = run(setup, registry, [jobs[0], replace(jobs[1], candidate=bad), jobs[2]])
+    assert packed[1].state == "failed"
+    same([packed[0], packed[2]], [good[0], good[2]])
+
+
+def test_a_last_step_that_fails_is_the_trials_own_failure(
+    setup: Setup, registry: Registry, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = jobs_of("concat_mlp", setup, registry, make_job)
+    good = run(setup, registry, [replace(job, pack="") for job in jobs])
+    calls: list[int] = []
+
+    def once_full(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return predict(*given)
+
+    monkeypatch.setattr("mmauto.engine.runs.predict", once_full)
+    found = run(setup, registry, jobs)
+    assert [outcome.state for outcome in found] == ["complete", "failed", "complete"]
+    assert found[1].failure is not None
+    assert found[1].failure.kind == "disk"
+    assert found[1].curve == pytest.approx(good[1].curve)
+    same([found[0], found[2]], [good[0], good[2]])
+
+
+def test_a_trial_that_has_ended_by_itself_is_not_called_pruned(
+    setup: Setup, registry: Registry, make_job: Make
+) -> None:
+    def never(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        return dict.fromkeys(values, epoch < 5)
+
+    jobs = jobs_of("concat_mlp", setup, registry, make_job, epochs=6)
+    assert {outcome.state for outcome in run(setup, registry, jobs, never)} == {"complete"}
+
+
+def test_a_metric_that_says_nothing_is_a_sentence(
+    setup: Setup, registry: Registry, make_job: Make
+) -> None:
+    splits = setup.splits
+    one_class = splits.valid[setup.targets["y"][splits.valid] == 1]
+    odd = replace(setup, metric="auroc", splits=replace(splits, valid=one_class))
+    control = make_job(9, kind="control", component="majority")
+    for outcome in run(odd, registry, [make_job(), control]):
+        assert outcome.state == "failed"
+        assert outcome.failure is not None
+        assert outcome.failure.kind == "data"
+        assert "auroc of target 'y' is not (one class only" in outcome.failure.message

@@ -61,14 +61,14 @@ def choose(
     try:
         name = known.get(key)
         usable: list[Form] = [Alone(models, loss)]
-        wanted = attempt(Alone([models[0], models[-1]], loss))
+        wanted = attempt(usable[0])
         for other in (Folded, Vmapped):
             if name in (None, other.name):
                 form = _agreeing(other, models, loss, attempt, wanted)
                 usable += [form] if form else []
         if name is None:
             usable.sort(key=lambda form: _seconds(form, attempt))
-            known.put(key, usable[0].name)
+            name = known.put(key, usable[0].name)
         chosen = next((form for form in usable if form.name == name), usable[0])
     finally:
         set_random_state(start)
@@ -86,15 +86,16 @@ def _agreeing(
     attempt: Callable[[Form], Gradients],
     wanted: Gradients,
 ) -> Form | None:
-    """The form, if it can take these models and gives the first and the last the same step."""
+    """The form, if it takes these models and gives each of them its own step."""
     try:
         form = kind(models, loss)
+        before = [buffer.clone() for buffer in form.shared_buffers()]
         found = attempt(form)
+        same = all(map(torch.equal, before, form.shared_buffers()))
     except Exception:  # whatever a plugin's code raises when it meets another form: not this one
         return None
-    ends = Gradients(found.losses[[0, -1]], found.norms[[0, -1]], [found.slots[0], found.slots[-1]])
     coarse = any(models[0].convolves) or _coarse(wanted.losses.device)
-    return form if agree(wanted, ends, coarse) else None
+    return form if same and agree(wanted, found, coarse) else None
 
 
 def agree(wanted: Gradients, found: Gradients, coarse: bool = False) -> bool:
@@ -141,12 +142,17 @@ def signature(models: Sequence[MultimodalModel], batch: Batch) -> str:
             [list(parameter.shape) for parameter in trained(first)],
             1 << (len(models) - 1).bit_length(),
             len(batch.index),
-            str(batch.index.device),
+            _machine(batch.index.device),
             torch.get_num_threads(),
             torch.__version__,
-            platform.processor() or platform.machine(),
         ]
     )
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
 
 
 class Memory:
@@ -160,13 +166,15 @@ class Memory:
         found = self._read().get(key)
         return found if found in FORMS else None
 
-    def put(self, key: str, name: str) -> None:
-        """Remember ``name``, unless another process was faster."""
+    def put(self, key: str, name: str) -> str:
+        """Remember ``name``, or what another process has remembered meanwhile; gives that."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.file}.lock"):
             fresh = self.file.with_suffix(".new")
-            fresh.write_text(json.dumps({key: name, **self._read()}, indent=1))
+            kept = {key: name, **self._read()}
+            fresh.write_text(json.dumps(kept, indent=1))
             fresh.replace(self.file)
+        return kept[key]
 
     def _read(self) -> dict[str, str]:
         try:

@@ -62,6 +62,10 @@ class Folded(Form):
         for model in self.models:
             model.regularisers.train(training)
 
+    def shared_buffers(self) -> list[Tensor]:
+        """See `Form.shared_buffers`."""
+        return list(self.model.buffers())
+
     def gradients(self, arrays: Arrays, batch: Batch) -> Gradients:
         """See `Form.gradients`."""
         with precision(batch.index.device):

@@ -59,6 +59,10 @@ class Form(ABC):
     def outputs(self, arrays: Arrays, present: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Target -> ``(K, B, width)``; the caller has turned gradients off."""
 
+    def shared_buffers(self) -> list[Tensor]:
+        """Buffers of one model that stand for all: a step that changes them mixes trials."""
+        return []
+
     @abstractmethod
     def mode(self, training: bool) -> None:
         """Training or evaluation."""
@@ -109,8 +113,15 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
 def gradients_of(values: Tensor, found: Sequence[Tensor | None]) -> Gradients:
     """Stacked gradients ``(K, ...)``, told apart by trial."""
     count = len(values)
-    # the optimiser walks memory: a transposed gradient would meet the wrong parameters
-    whole = [None if g is None else g.contiguous() for g in found]
+    # the optimiser walks memory, where a transposed gradient would meet the wrong parameters, and
+    # scales in place, which one that serves two parameters would suffer twice
+    whole, seen = [], set()
+    for gradient in found:
+        own = None if gradient is None else gradient.contiguous()
+        if own is not None and own.data_ptr() in seen:
+            own = own.clone()
+        seen.add(None if own is None else own.data_ptr())
+        whole.append(own)
     sizes = [g.view(count, -1).norm(dim=1) for g in whole if g is not None]
     parts = [[None] * count if g is None else g.unbind() for g in whole]
     return Gradients(
