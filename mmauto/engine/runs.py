@@ -104,11 +104,15 @@ class FusionRun(Run):
     def __init__(self, executor: Executor, jobs: Sequence[TrialJob]):
         super().__init__(executor, jobs)
         self.pack: Pack | None = None
+        self.preparing = 0.0
+        """Seconds before training, a trial: encoding, building, choosing a form."""
 
     def step(self) -> Mapping[int, float]:
         """Build, where it is the first epoch, and train one."""
         if self.pack is None:
+            start = time.perf_counter()
             self.pack = self._start()
+            self.preparing += (time.perf_counter() - start) / len(self.jobs)
         self.pack.epoch()
         return {slot.job.id: slot.curve[-1] for slot in self.pack.slots if slot.error is None}
 
@@ -195,7 +199,7 @@ class FusionRun(Run):
             save_model(
                 Path(job.bundle), own.setup, own.registry, job, model, inputs, own.loss, valid
             )
-        spent = slot.seconds + time.perf_counter() - start
+        spent = self.preparing + slot.seconds + time.perf_counter() - start
         return Outcome(
             job.id, "pruned" if pruned else "complete", slot.value, slot.best_epoch,
             tuple(slot.curve), tuple(slot.losses), seconds=spent,
