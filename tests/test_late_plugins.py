@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 LATE = Path(__file__).parent / "assets" / "late"
 SETTINGS: dict[str, Any] = {
+    "pack": 1,  # each candidate its own encoder
     "target": "label", "text": "note", "tabular": ["x"], "trials": 5, "epochs": 2,
     "confirm_seeds": 1, "workers": 1, "generation": 5, "controls": ["majority"], "name": "s",
     "exclude": ["joint_auxiliary", "additive_attention", "cross_attention", "logit_product",
