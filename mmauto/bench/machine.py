@@ -7,6 +7,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
+from mmauto.tuning.crew import cores
 from mmauto.tuning.record import environment
 
 SIDE = {"cpu": 1024, "cuda": 8192}
@@ -49,11 +50,6 @@ class Machine:
     torch: str
     device: str
     rates: tuple[Rate, ...]
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(device: str) -> Machine:

@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mmauto.bench.data import make_table
-from mmauto.bench.machine import cores
 from mmauto.bench.measure import alternately
 from mmauto.bench.ours import CONTROLS, SINGLES
 from mmauto.bench.row import Bench, Row
+from mmauto.tuning.crew import cores
 
 if TYPE_CHECKING:
     import torch

@@ -25,11 +25,12 @@ def lay_out(module: nn.Module) -> bool:
 
 def half() -> torch.autocast:
     """bfloat16 on a CPU that computes in it; CUDA has its own, see `precision`."""
-    enabled = _native() and not torch.is_autocast_enabled("cuda")
+    enabled = has_bf16() and not torch.is_autocast_enabled("cuda")
     return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
-def _native() -> bool:
+def has_bf16() -> bool:
+    """Whether the processor computes in bfloat16; elsewhere it is emulated, and slow."""
     # torch's private names: its public question also says yes where bfloat16 is emulated
     return any(
         bool(getattr(torch.cpu, name, bool)())

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmauto.engine.features import Inputs, named, precision
+from mmauto.engine.features import Inputs
 from mmauto.engine.model import MultimodalModel, count
+from mmauto.engine.once import named, precision
 
 SIZES = (1, 64)
 REPEATS = 15

@@ -56,20 +56,10 @@ class Executor(Runner):
         epoch = 0
         while runs:
             values: dict[int, float] = {}
-            broken: list[TrialJob] = []
-            for run in list(runs):
-                try:
-                    values |= run.advance()
-                except Exception as error:
-                    runs.remove(run)
-                    if len(run.jobs) == 1:
-                        end(run.failed(run.jobs[0], error))
-                    else:
-                        broken += run.jobs
+            broken = advance(runs, values, end)
             if broken:
-                # alone, the job at fault is known, and its neighbours train on; by now the pack
-                # and what its error held in memory are gone
-                run = None  # type: ignore[assignment]
+                # alone, the job at fault is known, and its neighbours train on; by now the packs
+                # and what their errors held in memory are gone
                 free_memory()
                 runs += self._apart(broken, epoch, values, end)
             keep = dict(report(epoch, values)) if values else {}
@@ -119,6 +109,27 @@ class Executor(Runner):
         return self.features.together(
             {key: (chosen.encoder(key), chosen.encoder_params(key)) for key in chosen.modalities}
         )
+
+
+def advance(
+    runs: list[Run], values: dict[int, float], end: Callable[[Outcome], None]
+) -> list[TrialJob]:
+    """An epoch of every run; those that break leave ``runs``, and the jobs of packs are given back.
+
+    Args:
+        values: receives job id -> validation metric.
+    """
+    broken = []
+    for run in list(runs):
+        try:
+            values |= run.advance()
+        except Exception as error:
+            runs.remove(run)
+            if len(run.jobs) == 1:
+                end(run.failed(run.jobs[0], error))
+            else:
+                broken += run.jobs
+    return broken
 
 
 def packs(jobs: Sequence[TrialJob]) -> list[list[TrialJob]]:

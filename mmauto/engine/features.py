@@ -16,19 +16,13 @@ from mmauto.contracts import Encoder, State
 from mmauto.data.places import cache_limit
 from mmauto.engine.cache import ArrayCache, patiently
 from mmauto.engine.digests import code_digest, digest
-from mmauto.engine.encode import ENCODE_BATCH
 from mmauto.engine.forms import shaped
 from mmauto.engine.jobs import NOTE, Setup
-from mmauto.engine.once import PLAIN, has_stem, named, once, precision, slices
-from mmauto.engine.source import PREPARE_IMAGES, Source, chunk_of, sample_digests
+from mmauto.engine.once import PLAIN, has_stem, once
+from mmauto.engine.source import Source, sample_digests
 from mmauto.registry import Registry
 from mmauto.space import Float, Params
 from mmauto.values import Column, FeatureSpec
-
-__all__ = [
-    "ENCODE_BATCH", "PREPARE_IMAGES", "Features", "Inputs", "chunk_of", "has_stem", "named",
-    "once", "precision", "slices",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

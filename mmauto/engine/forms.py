@@ -19,6 +19,7 @@ from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from mmauto.engine.convolution import has_bf16
 from mmauto.engine.digests import digest
 from mmauto.engine.entries import FORMS
 from mmauto.engine.folding import folded, has_convolutions
@@ -54,11 +55,6 @@ def shaped(module: nn.Module, form: str, batch: Mapping[str, Tensor]) -> Formed:
     if form != PLAIN and has_convolutions(module):
         module = folded(module, {name: array[:2] for name, array in batch.items()})
     return Formed(module, PLAIN if form == BF16 and not has_bf16() else form)
-
-
-def has_bf16() -> bool:
-    """Whether the processor computes in bfloat16; elsewhere it is emulated, and slow."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def chosen(

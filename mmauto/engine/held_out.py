@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mmauto.engine.batches import Data
-from mmauto.engine.features import precision
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel
+from mmauto.engine.once import precision
 
 SHARE = 0.1
 MOST = 1024

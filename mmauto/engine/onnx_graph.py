@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mmauto.engine.bundle import Bundle
-from mmauto.engine.features import named
+from mmauto.engine.once import named
 from mmauto.values import Column, TargetSpec
 
 BATCH = "batch"

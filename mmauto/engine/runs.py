@@ -175,18 +175,17 @@ class FusionRun(Run):
 
     def _ending(self, slot: Slot, pruned: bool) -> Outcome:
         """What becomes of a trial; a last prediction or a saving that fails is its own failure."""
-        try:
-            return self._outcome(slot, pruned)
-        except Exception as error:
-            return self.failed(slot.job, error)
+        error = slot.error
+        if error is None:
+            try:
+                return self._outcome(slot, pruned)
+            except Exception as late:
+                error = late
+        curve, losses = tuple(slot.curve), tuple(slot.losses)
+        return replace(self.failed(slot.job, error), curve=curve, losses=losses)
 
     def _outcome(self, slot: Slot, pruned: bool) -> Outcome:
         own, job = self.executor, slot.job
-        if slot.error is not None:
-            return Outcome(
-                job.id, "failed", curve=tuple(slot.curve), losses=tuple(slot.losses),
-                seconds=slot.seconds, failure=classify(slot.error, own.registry, job.candidate),
-            )  # fmt: skip
         splits, device, start = own.setup.splits, own.features.device, time.perf_counter()
         model, inputs = slot.rewind(), self.inputs[job.id]
         valid = predict(model, self.data, own.loss, splits.valid)

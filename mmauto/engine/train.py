@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from mmauto.engine.batches import Data, batches
-from mmauto.engine.features import precision
 from mmauto.engine.held_out import hold_out, side_losses
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel
 from mmauto.engine.objective import augmented, first_odd, optional
+from mmauto.engine.once import precision
 from mmauto.engine.optimise import Optimiser, Schedule
 from mmauto.engine.packed.choose import choose
 from mmauto.engine.packed.form import Alone, Form, trained

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from mmauto.engine.executor import Executor
-from mmauto.engine.features import precision
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.metrics import score
+from mmauto.engine.once import precision
 from mmauto.registry import Registry
 
 pytestmark = pytest.mark.gpu

@@ -293,6 +293,11 @@ def test_a_damaged_memory_is_measured_again(tmp_path: Any) -> None:
     assert Memory(file).get("other") is None
 
 
+def bursting(job: TrialJob) -> TrialJob:
+    params = {**job.candidate.params, "train/lr": 1e38}
+    return replace(job, candidate=replace(job.candidate, params=params))
+
+
 def test_a_trial_whose_numbers_burst_leaves_its_pack(
     setup: Setup,
     registry: Registry,
@@ -301,10 +306,8 @@ def test_a_trial_whose_numbers_burst_leaves_its_pack(
 ) -> None:
     jobs = jobs_of("concat_mlp", setup, registry, make_job)
     good = run(setup, registry, [replace(job, pack="") for job in jobs])
-    candidate = jobs[1].candidate
-    bad = replace(candidate, params={**candidate.params, "train/lr": 1e38})
     forced("folded")
-    packed = run(setup, registry, [jobs[0], replace(jobs[1], candidate=bad), jobs[2]])
+    packed = run(setup, registry, [jobs[0], bursting(jobs[1]), jobs[2]])
     assert packed[1].state == "failed"
     assert packed[1].failure is not None
     assert packed[1].failure.kind == "nan"
@@ -412,8 +415,6 @@ def test_finding_the_culprit_leaves_the_neighbours_draws_alone(
 ) -> None:
     jobs = jobs_of("concat_mlp", setup, registry, make_job)
     good = run(setup, registry, [replace(job, pack="") for job in jobs])
-    candidate = jobs[1].candidate
-    bad = replace(candidate, params={**candidate.params, "train/lr": 1e38})
 
     def drawing(*given: Any) -> tuple[str, str]:
         torch.rand(7)
@@ -421,7 +422,7 @@ def test_finding_the_culprit_leaves_the_neighbours_draws_alone(
 
     monkeypatch.setattr("mmauto.engine.train.first_odd", drawing)
     forced("folded")
-    packed = run(setup, registry, [jobs[0], replace(jobs[1], candidate=bad), jobs[2]])
+    packed = run(setup, registry, [jobs[0], bursting(jobs[1]), jobs[2]])
     assert packed[1].state == "failed"
     same([packed[0], packed[2]], [good[0], good[2]])
 

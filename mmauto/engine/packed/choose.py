@@ -17,9 +17,9 @@ import torch
 from filelock import FileLock
 
 from mmauto.engine.digests import digest
-from mmauto.engine.features import precision
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import Arrays, MultimodalModel
+from mmauto.engine.once import precision
 from mmauto.engine.packed.folded import Folded
 from mmauto.engine.packed.form import Alone, Form, Gradients, trained
 from mmauto.engine.packed.vmapped import Vmapped

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmauto.engine.features import precision
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import Arrays, MultimodalModel, Standardise
 from mmauto.engine.objective import Again, optional
+from mmauto.engine.once import precision
 from mmauto.engine.packed.form import Form, Gradients, UnfitError, gradients_of, trained
 from mmauto.engine.packed.leaves import fold
 from mmauto.engine.random_state import alike

@@ -10,10 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmauto.engine.features import precision
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.objective import objective, optional
+from mmauto.engine.once import precision
 from mmauto.engine.random_state import alike
 from mmauto.values import Batch
 

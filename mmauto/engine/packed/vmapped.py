@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from mmauto.engine.features import precision
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.objective import objective, optional
+from mmauto.engine.once import precision
 from mmauto.engine.packed.form import Form, Gradients, UnfitError, gradients_of, trained
 from mmauto.engine.packed.leaves import stacked
 from mmauto.values import Batch
