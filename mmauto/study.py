@@ -12,10 +12,7 @@ from mmauto.answers.view import study_view
 from mmauto.conduct import conduct
 from mmauto.config import StudyConfig, from_mapping
 from mmauto.data.frames import keep_frame
-from mmauto.engine.bundle import Bundle
 from mmauto.errors import StoreError, unknown
-from mmauto.evaluate import Best, Progress, ensemble_of, evaluate, kept_run
-from mmauto.predictor import Predictor
 from mmauto.registry import Registry, load_registry
 from mmauto.store.study import StudyStore
 from mmauto.tuning.prepare import prepare
@@ -25,7 +22,10 @@ from mmauto.views import StudyView, TrialView
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmauto.engine.bundle import Bundle
     from mmauto.engine.onnx import Exported
+    from mmauto.evaluate import Best, Progress
+    from mmauto.predictor import Predictor
 
 MOST_EXPORT_ROWS = 1000
 """Validation rows on which an exported file is compared."""
@@ -84,6 +84,8 @@ class Study:
         Raises:
             StoreError: nothing has been confirmed yet, or the arm has no result.
         """
+        from mmauto.evaluate import Best, kept_run
+
         return Best(kept_run(self._confirmed(), self._arm(arm)), self.predictor(arm))
 
     def predictor(self, arm: str | None = None, ensemble: bool = False) -> Predictor:
@@ -96,6 +98,9 @@ class Study:
         Raises:
             StoreError: nothing has been confirmed yet, or the arm has no result.
         """
+        from mmauto.evaluate import ensemble_of
+        from mmauto.predictor import Predictor
+
         view = self._confirmed()
         registry = load_registry()
         if not ensemble:
@@ -122,6 +127,8 @@ class Study:
             StoreError: nothing has been confirmed yet, or the arm has no result.
             DataError: the rows cannot be used.
         """
+        from mmauto.evaluate import ensemble_of, evaluate
+
         view, registry = self._confirmed(), load_registry()
         confirmed = [line.arm.name for line in view.comparison.standings]
         names = [self._arm(arm)] if arm else confirmed
@@ -177,6 +184,8 @@ class Study:
         return str(chosen)
 
     def _bundle(self, arm: str, registry: Registry) -> Bundle:
+        from mmauto.engine.bundle import Bundle
+
         return Bundle(self.folder / "models" / arm, registry)
 
     def trials(self) -> Sequence[TrialView]:

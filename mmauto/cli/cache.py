@@ -64,10 +64,11 @@ def list_entries(as_json: bool = False) -> None:
 def clear(encoder: str | None, yes: bool) -> None:
     """Remove entries; the next search computes them anew.
 
-    Without --encoder, the forms in which encoders were measured to run fastest go too.
+    Without --encoder, all else that was remembered goes too: the forms in which encoders run
+    fastest, fitted vocabularies, what pictures look like.
     """
     from mmauto.data.places import feature_folder
-    from mmauto.engine.entries import entries, remove, remove_forms, remove_leftovers
+    from mmauto.engine.entries import entries, remove, remove_leftovers, remove_memories
     from mmauto.errors import ConfigError, unknown
 
     folder = feature_folder()
@@ -86,7 +87,7 @@ def clear(encoder: str | None, yes: bool) -> None:
         remove(entry.place)
     remove_leftovers(folder)
     if encoder is None:
-        remove_forms(folder)
+        remove_memories(folder)
     click.echo(f"removed {count(gone)}, {size}" if gone else "The cache is empty already.")
 
 

@@ -14,7 +14,7 @@ from mmauto.values import Column, Kind
 from mmauto.views import Finding, RoleGuess
 
 if TYPE_CHECKING:
-    from mmauto.data.images import Look
+    from mmauto.data.looks import Look
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Dataset:
         sources: key -> the table's columns that it was made of; a key that is not there was made
             of the column of the same name (tabular: of its fields).
         foldered: the classes are folders, so that file names tell them by construction.
-        looks: image key -> ``(N,)`` what `mmauto.data.images` saw in each picture.
+        looks: image key -> ``(N,)`` what `mmauto.data.looks` saw in each picture.
         licence: of the data, where known.
     """
 

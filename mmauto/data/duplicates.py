@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmauto.data.dataset import Dataset
-from mmauto.data.images import Look
+from mmauto.data.looks import Look
 
 NEAR_BITS = 20
 """Perceptual hashes (256 bits) that differ in so few bits belong to one picture: resized and

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def _rgb(image: Image) -> Image:
+def rgb(image: Image) -> Image:
     """8-bit RGB. Deeper greys (16-bit radiographs) are stretched from their darkest to their
     brightest pixel, which Pillow would clip; transparent pictures are laid on white."""
     from PIL import Image
@@ -59,7 +59,7 @@ class ImageFiles(Samples):
         if self.paths[index] is None:
             return None
         with Image.open(self.file(index)) as image:
-            return _rgb(image)
+            return rgb(image)
 
     def raw(self, index: int) -> bytes:
         """The sample's bytes; empty where it is missing."""
@@ -135,7 +135,7 @@ class ImageBlobs(Samples):
         if not self.present[index]:
             return None
         with Image.open(self.file(index)) as image:
-            return _rgb(image)
+            return rgb(image)
 
     def raw(self, index: int) -> bytes:
         """The sample's bytes; empty where it is missing."""

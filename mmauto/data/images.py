@@ -1,19 +1,14 @@
 """Image columns of a table: paths that stay in its folder, files that decode, and their hashes.
 
-Each picture is decoded once here, so that none fails in a search; the same pass takes the hashes
-from which `mmauto.data.duplicates` finds pictures that occur twice.
+Each picture is decoded once before a search, so that none fails in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,36 +16,13 @@ import numpy as np
 
 from mmauto.data.columns import Samples
 from mmauto.data.image_columns import ImageBlobs, ImageFiles
+from mmauto.data.looks import Look, looks_of
 from mmauto.data.roles import decoded, is_image
 from mmauto.errors import DataError
 from mmauto.views import Finding
 
 SHOWN = 3
 """So many culprits are named in a message."""
-
-MOST_PIXELS = 50_000_000
-"""A larger picture is taken for a decompression bomb; it would need 150 MB as RGB."""
-
-HASH = 16
-"""The perceptual hash compares neighbours on a grid of so many rows and columns: 256 bits."""
-
-LIVELY = 0.7
-"""Share of neighbours that must differ: drawings on plain ground have no hash of their own."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """What one decoding tells of a picture.
-
-    Attributes:
-        wrong: why it cannot be used; empty where it can.
-        pixels: SHA-1 of size and pixels, equal for exact copies in any file format.
-        shape: ``(4,)`` uint64, the perceptual hash; None where the picture is too plain for one.
-    """
-
-    wrong: str = ""
-    pixels: bytes = b""
-    shape: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +63,7 @@ def image_column(
         where = f"column {name!r}"
     else:
         column = ImageFiles(_files(cells, name, folder))
-    looks = _looks(column)
+    looks = looks_of(column, f"{folder} {name}")
     bad = {row: look.wrong for row, look in enumerate(looks) if look is not None and look.wrong}
     findings = []
     if bad:
@@ -131,50 +103,6 @@ def _inside(cell: str, root: str) -> Path | None:
     except ValueError:  # a NUL character, or another drive: no such file can be inside
         return Path(root, cell.replace("\0", "\\0"))
     return Path(real) if inside else None
-
-
-def _looks(column: ImageFiles | ImageBlobs) -> list[Look | None]:
-    # Pillow decodes outside the interpreter's lock, so threads help; rows that share a file share
-    # its look
-    openers: dict[Any, Callable[[], Any]] = {}
-    for row in np.flatnonzero(column.present):
-        openers.setdefault(column.source(int(row)), partial(column.file, int(row)))
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        warnings.simplefilter("ignore")  # very large pictures only warn; they are refused below
-        found = dict(zip(openers, pool.map(look_at, openers.values()), strict=True))
-    return [
-        found[column.source(row)] if there else None for row, there in enumerate(column.present)
-    ]
-
-
-def look_at(open_file: Callable[[], Any]) -> Look:
-    """Decode one picture.
-
-    Args:
-        open_file: gives a path or a file object.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(open_file()) as image:
-            pixels = image.width * image.height
-            if pixels > MOST_PIXELS:
-                return Look(f"huge: {image.width} x {image.height} pixels")
-            image.load()
-            exact = hashlib.sha1(f"{image.size}".encode(), usedforsecurity=False)
-            exact.update(image.convert("RGB").tobytes())
-            grey = image.convert("L").resize((HASH + 1, HASH), Image.Resampling.BOX)
-    except FileNotFoundError:
-        return Look("not found")
-    except Image.DecompressionBombError:
-        return Look("huge: more pixels than Pillow opens")
-    except Exception:  # Pillow's decoders raise whatever the bytes lead them to
-        return Look("cannot be decoded")
-    values = np.asarray(grey, dtype=np.int16)
-    steps = values[:, 1:] - values[:, :-1]
-    lively = (steps != 0).mean() >= LIVELY
-    shape = np.packbits(steps > 0).view(np.uint64) if lively else None
-    return Look("", exact.digest(), shape)
 
 
 def _bad_images(

@@ -9,14 +9,13 @@ regression, so only labels that contradict plain evidence are found.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmauto.data.dataset import Dataset
 from mmauto.data.leaks import classes_of
-from mmauto.values import Column
+from mmauto.data.looks import THUMB, Look
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -32,7 +31,6 @@ MOST_ODD = 0.05
 
 COMPONENTS = 64
 LEAST_FEATURES = 3
-THUMB = 8
 WORDS = 20_000
 
 
@@ -51,7 +49,7 @@ def suspicious_labels(data: Dataset, seed: int = 0) -> np.ndarray:
     rows, classes = rows[chosen], np.unique(classes[chosen], return_inverse=True)[1]
     if not len(rows) or classes.max() < 1:
         return np.array([], dtype=int)
-    features = _features(list(data.columns.values()), rows)
+    features = _features(data, rows)
     if features.shape[1] < LEAST_FEATURES:
         return np.array([], dtype=int)
     given = _out_of_fold(features, classes)
@@ -87,14 +85,14 @@ def _out_of_fold(features: csr_matrix, classes: np.ndarray) -> np.ndarray:
     return np.asarray(found)
 
 
-def _features(columns: Sequence[Column], rows: np.ndarray) -> csr_matrix:
+def _features(data: Dataset, rows: np.ndarray) -> csr_matrix:
     """``(M, D)`` sparse: TF-IDF of texts, one-hot categories, numbers, thumbnails."""
     from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction import DictVectorizer
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     parts = []
-    for column in columns:
+    for key, column in data.columns.items():
         samples = column.take(rows)
         if column.modality == "text" and any(re.search(r"\w", text or "") for text in samples):
             words = TfidfVectorizer(max_features=WORDS, token_pattern=r"(?u)\b\w+\b")
@@ -106,14 +104,22 @@ def _features(columns: Sequence[Column], rows: np.ndarray) -> csr_matrix:
             ]
             parts.append(DictVectorizer().fit_transform(kept))
         elif column.modality == "image":
-            parts.append(csr_matrix(np.stack([_thumbnail(image) for image in samples])))
+            looks = data.looks.get(key)
+            thumbs = map(_thumbnail, samples) if looks is None else [_seen(looks[r]) for r in rows]
+            parts.append(csr_matrix(np.stack(list(thumbs))))
     return csr_matrix(hstack(parts)) if parts else csr_matrix((len(rows), 1))
+
+
+def _seen(look: Look | None) -> np.ndarray:
+    """A picture in little, from -1 to 1; zeros where there is none."""
+    thumb = None if look is None else look.thumb
+    return np.zeros(THUMB * THUMB * 3) if thumb is None else thumb / 127.5 - 1
 
 
 def _thumbnail(image: object) -> np.ndarray:
     from PIL.Image import Image, Resampling
 
     if not isinstance(image, Image):
-        return np.zeros(THUMB * THUMB * 3)
+        return _seen(None)
     small = image.resize((THUMB, THUMB), Resampling.BOX)
-    return np.asarray(small, dtype=np.float64).ravel() / 127.5 - 1
+    return _seen(Look(thumb=np.asarray(small).ravel()))

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from mmauto.errors import ConfigError
 
+LOOKS = "looks"
+"""The folder, among those of features, that holds what pictures look like."""
+
 LIMIT = "20GB"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

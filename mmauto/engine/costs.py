@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,9 +61,13 @@ class Latency:
             module, arrays = part.once(), part.prepare(pick)
             if module is None:
                 return 0.0, arrays, 0
-            spent = median_ms(lambda: module(**arrays), part.present.device)
-            parameters = count(module, trainable=False)
-            self._known[key] = (spent, named(module(**arrays)), parameters)
+            outputs: list[Any] = []
+
+            def call() -> None:
+                outputs[:] = [module(**arrays)]
+
+            spent = median_ms(call, part.present.device)
+            self._known[key] = (spent, named(outputs[0]), count(module, trainable=False))
         return self._known[key]
 
 

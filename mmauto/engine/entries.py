@@ -13,12 +13,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from mmauto.data.places import LOOKS
+
 KEY = "key.json"
 SAMPLES = "samples.sha256"
 """In an entry: what it was made with, whose time is that of the last use; 32 bytes a sample."""
 
 FORMS = "forms"
 """The folder beside the entries that holds what `mmauto.engine.forms` measured."""
+
+STATES = "states"
+"""The folder that holds what encoders have learned from train rows; see `mmauto.engine.states`."""
 
 PART, GONE = ".part", ".gone"
 """Folders that are being written, and removed."""
@@ -106,6 +111,7 @@ def remove_leftovers(folder: Path) -> None:
             continue
 
 
-def remove_forms(folder: Path) -> None:
-    """Forget the measured forms: the next long encoding measures anew."""
-    shutil.rmtree(folder / FORMS, ignore_errors=True)
+def remove_memories(folder: Path) -> None:
+    """Forget measured forms, fitted states and what pictures look like."""
+    for name in (FORMS, STATES, LOOKS):
+        shutil.rmtree(folder / name, ignore_errors=True)

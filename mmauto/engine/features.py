@@ -20,6 +20,7 @@ from mmauto.engine.forms import shaped
 from mmauto.engine.jobs import NOTE, Setup
 from mmauto.engine.once import PLAIN, has_stem, once
 from mmauto.engine.source import Source, sample_digests
+from mmauto.engine.states import remembered_state
 from mmauto.registry import Registry
 from mmauto.space import Float, Params
 from mmauto.values import Column, FeatureSpec
@@ -146,8 +147,8 @@ class Features:
         wanted = digest([key, part.encoder.name, dict(part.params), "unfrozen"])
         if wanted not in self._made:
             source = self._source(key, part.encoder, part.params, part.state)
-            about = self._about(part.column, part.encoder, part.state, part.params)
-            about |= {"product": "prepared", "form": PLAIN}
+            about = self._about(part.column, part.encoder, part.params)
+            about |= {"state": digest(part.state), "product": "prepared", "form": PLAIN}
             kept = source.prepared(self.cache, about, self._samples[key])
             self._made[wanted] = replace(
                 part, arrays=self._on_device(kept), frozen=False, form=PLAIN
@@ -156,13 +157,13 @@ class Features:
 
     def _make(self, key: str, encoder: Encoder, params: Params) -> Inputs:
         column = self.setup.dataset.columns[key]
-        state = encoder.fit(column.take(self.setup.splits.train), params)
-        for note in state.get("notes", ()):
-            self.say(f"{NOTE}{encoder.name} ({key}): {note}")
         if key not in self._samples:
             self._samples[key] = sample_digests(column)
+        state = self._state(key, encoder, params)
+        for note in state.get("notes", ()):
+            self.say(f"{NOTE}{encoder.name} ({key}): {note}")
         source = self._source(key, encoder, params, state)
-        about = self._about(column, encoder, state, params)
+        about = {**self._about(column, encoder, params), "state": digest(state)}
         form = source.form(self.cache.folder, about)
         kept = source.arrays(self.cache, {**about, "form": form}, self._samples[key], form)
         arrays = self._on_device(kept)
@@ -175,6 +176,16 @@ class Features:
             column, encoder, params, state, arrays, present, spec, frozen, mean, scale, form
         )
 
+    def _state(self, key: str, encoder: Encoder, params: Params) -> State:
+        train, column = self.setup.splits.train, self.setup.dataset.columns[key]
+        about = {
+            **self._about(column, encoder, params),
+            "train": digest(self._samples[key][train]),
+        }
+        return remembered_state(
+            self.cache.folder, about, lambda: encoder.fit(column.take(train), params)
+        )
+
     def _source(self, key: str, encoder: Encoder, params: Params, state: State) -> Source:
         column = self.setup.dataset.columns[key]
         threads = self.setup.encoding_threads
@@ -183,10 +194,8 @@ class Features:
     def _on_device(self, kept: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         return {name: torch.from_numpy(array).to(self.device) for name, array in kept.items()}
 
-    def _about(
-        self, column: Column, encoder: Encoder, state: State, params: Params
-    ) -> dict[str, Any]:
-        """All that arrays depend on but the samples, the form and the type of numbers."""
+    def _about(self, column: Column, encoder: Encoder, params: Params) -> dict[str, Any]:
+        """All that arrays depend on but the samples, the state and the form."""
         frozen = encoder.frozen(params)
         return {
             "modality": column.modality,
@@ -195,7 +204,6 @@ class Features:
             "version": self.registry.version_of("encoder", encoder.name),
             "code": code_digest(encoder),
             "params": {n: v for n, v in params.items() if n not in self._packing(encoder)},
-            "state": digest(state),
             "product": "tokens" if frozen else "stem" if has_stem(encoder) else "prepared",
             "torch": torch.__version__,
             "device": self.device.type,

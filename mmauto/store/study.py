@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, Row, Update, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Update, delete, insert, select, update
 
 from mmauto.space import Params
 from mmauto.store.database import connect, sqlite_url
@@ -145,6 +145,24 @@ class StudyStore:
             statement = insert(trials).returning(trials.c.id, sort_by_parameter_order=True)
             return [row.id for row in connection.execute(statement, rows)]
 
+    def observe(self, epoch: int, values: Mapping[int, float]) -> None:
+        """Record an epoch of trials that go on, within a second and behind the search.
+
+        A trial that begins anew tells its epochs again: what it had from there on is forgotten.
+
+        Args:
+            values: trial id -> validation metric.
+        """
+        rows = [{"trial_id": i, "epoch": epoch, "value": value} for i, value in values.items()]
+
+        def work(connection: Connection) -> None:
+            later = (epochs.c.trial_id.in_(values)) & (epochs.c.epoch >= epoch)
+            connection.execute(delete(epochs).where(later))
+            connection.execute(insert(epochs), rows)
+
+        if rows:
+            self.writer.put(work, waits=True)
+
     def finish(self, outcome: Outcome) -> None:
         """Record what became of a trial, soon and behind the search."""
         failure = outcome.failure
@@ -170,6 +188,7 @@ class StudyStore:
 
         def work(connection: Connection) -> None:
             connection.execute(update(trials).where(trials.c.id == outcome.id).values(**row))
+            connection.execute(delete(epochs).where(epochs.c.trial_id == outcome.id))
             if history:
                 connection.execute(insert(epochs), history)
 

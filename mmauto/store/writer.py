@@ -1,14 +1,17 @@
 """Writes behind the search: one thread, one transaction for all that has piled up.
 
-Nothing waits for company: while one transaction is written, the next one's work piles up by itself.
+Little waits for company: while one transaction is written, the next one's work piles up by itself.
 So a kill loses what ended within the last few milliseconds, and `Writer.flush` returns at once.
+Work that says so waits, for other work to go with or for `PATIENCE` seconds.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
@@ -17,21 +20,32 @@ from mmauto.errors import StoreError
 Work = Callable[[Connection], None]
 Preparation = Callable[[], None]
 
+PATIENCE = 0.5
+"""Seconds after which work that can wait is written."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    before: Preparation
+    work: Work
+    waits: bool
+
 
 class Writer:
     """Runs pieces of work in order, batched; an error surfaces at the next call."""
 
     def __init__(self, engine: Engine):
         self.engine = engine
-        self.queue: queue.Queue[tuple[Preparation, Work] | threading.Event | None] = queue.Queue()
+        self.queue: queue.Queue[_Item | threading.Event | None] = queue.Queue()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="mmauto-store", daemon=True)
         self.thread.start()
 
-    def put(self, work: Work, before: Preparation = lambda: None) -> None:
+    def put(self, work: Work, before: Preparation = lambda: None, waits: bool = False) -> None:
         """Do this soon.
 
         Args:
+            waits: it can wait for `PATIENCE` seconds.
             before: what must be done first but needs no transaction, e.g. writing a file: the
                 database stays open to others for as long.
 
@@ -39,7 +53,7 @@ class Writer:
             StoreError: earlier work could not be written.
         """
         self.check()
-        self.queue.put((before, work))
+        self.queue.put(_Item(before, work, waits))
 
     def flush(self) -> None:
         """Return when everything put so far is on disk.
@@ -73,10 +87,8 @@ class Writer:
     def _run(self) -> None:
         open_ = True
         while open_:
-            items = [self.queue.get()]
-            while not self.queue.empty():
-                items.append(self.queue.get())
-            work = [item for item in items if isinstance(item, tuple)]
+            items = self._next()
+            work = [item for item in items if isinstance(item, _Item)]
             if work and self.error is None:
                 self._write(work)
             for item in items:
@@ -84,12 +96,25 @@ class Writer:
                     item.set()
             open_ = None not in items
 
-    def _write(self, work: list[tuple[Preparation, Work]]) -> None:
+    def _next(self) -> list[_Item | threading.Event | None]:
+        """What is to be done now, in order: one thing at least, and all that is there."""
+        items = [self.queue.get()]
+        due = time.monotonic() + PATIENCE
+        while all(isinstance(item, _Item) and item.waits for item in items):
+            try:
+                items.append(self.queue.get(timeout=max(0.0, due - time.monotonic())))
+            except queue.Empty:
+                return items
+        while not self.queue.empty():
+            items.append(self.queue.get())
+        return items
+
+    def _write(self, work: list[_Item]) -> None:
         try:
-            for before, _ in work:
-                before()
+            for item in work:
+                item.before()
             with self.engine.begin() as connection:
-                for _, item in work:
-                    item(connection)
+                for item in work:
+                    item.work(connection)
         except Exception as error:
             self.error = error

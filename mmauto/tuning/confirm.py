@@ -89,8 +89,13 @@ class Confirmation:
         ]  # fmt: skip
         # encoders in training fill the memory: such jobs run one after another
         groups = [[job] for job in jobs] if FINETUNE in best.params else [jobs]
+
+        def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+            self.store.observe(epoch, values)
+            return dict.fromkeys(values, True)
+
         for group in groups:
-            runner.run_pack(group, lambda epoch, values: dict.fromkeys(values, True))
+            runner.run_pack(group, report)
         self._keep_best_bundle(arm.name)
 
     def ended(self, outcome: Outcome) -> None:

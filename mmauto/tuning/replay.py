@@ -88,6 +88,10 @@ def replay(
 
 def curves_of(trials: Sequence[TrialView]) -> list[Curves]:
     """The generations of one arm's stored trials; those that failed are left out."""
-    searched = [t for t in trials if t.curve and FINETUNE not in t.params and t.state != "failed"]
+    searched = [
+        t
+        for t in trials
+        if t.curve and FINETUNE not in t.params and t.state not in ("failed", "running")
+    ]
     numbers = sorted({trial.generation for trial in searched})
     return [[t.curve for t in searched if t.generation == number] for number in numbers]

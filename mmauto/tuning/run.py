@@ -101,6 +101,7 @@ class Search:
         pruner = self._pruner(arm, members, todo)
 
         def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+            self.store.observe(epoch, values)
             if self.clock.over:
                 return dict.fromkeys(values, False)
             return pruner.keep(epoch, values)

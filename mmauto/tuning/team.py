@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mmauto.engine.jobs import Outcome, Report, Runner, TrialJob
 
+LEAST_PIECE = 4
+"""Trials that stay together: most of what a pack saves, it saves with so many."""
+
 
 class Team(Runner):
     """Shares out the packs of a generation; its trials are still compared epoch by epoch.
@@ -45,13 +48,19 @@ class Team(Runner):
 
 
 def shared_out(jobs: Sequence[TrialJob], count: int) -> list[list[TrialJob]]:
-    """At most ``count`` parts of about equal size; a pack stays whole."""
+    """At most ``count`` parts of about equal size.
+
+    Shapes differ in cost by far, so a large pack goes to several executors, in pieces of
+    `LEAST_PIECE` trials at least: a smaller pack stays whole.
+    """
     packs: dict[object, list[TrialJob]] = {}
     for job in jobs:
         packs.setdefault(job.pack or job.id, []).append(job)
     parts: list[list[TrialJob]] = [[] for _ in range(count)]
     for pack in sorted(packs.values(), key=len, reverse=True):
-        min(parts, key=len).extend(pack)
+        pieces = max(1, min(count, len(pack) // LEAST_PIECE))
+        for place in range(pieces):
+            min(parts, key=len).extend(pack[place::pieces])
     return [part for part in parts if part]
 
 

@@ -92,7 +92,7 @@ def test_files_that_are_not_there_or_do_not_decode(folder: Path) -> None:
 
 
 def test_a_decompression_bomb_is_not_decoded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmauto.data.images.MOST_PIXELS", 399)
+    monkeypatch.setattr("mmauto.data.looks.MOST_PIXELS", 399)
     assert "1 huge ('images/0.png': huge: 20 x 20 pixels" in refused(["images/0.png"], folder)
 
 

@@ -67,7 +67,9 @@ def test_changed_code_version_and_state_are_misses(
     monkeypatch.setattr(
         type(encoder), "fit", lambda self, train, params: {**fit(self, train, params), "seen": 1}
     )
-    assert encoded(setup, registry) > 0
+    order = np.arange(240)
+    other = replace(setup, splits=Splits(order[:50], order[50:100], order[100:]))
+    assert encoded(other, registry) > 0
 
 
 def test_another_split_with_the_same_state_is_a_hit_but_has_its_own_statistics(

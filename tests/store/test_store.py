@@ -103,6 +103,31 @@ def test_trials_in_progress_are_visible_to_a_reader_and_after_a_kill(tmp_path: P
     store.close()
 
 
+def test_epochs_of_trials_that_go_on_are_there_within_a_second(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    one, two = store.begin([new(0), new(1)])
+    reader = StudyStore.open(tmp_path)
+    assert reader is not None
+    for epoch in range(3):
+        store.observe(epoch, {one: 0.1 * epoch, two: 0.5})
+    until = time.monotonic() + 1.0
+    while len(reader.trials()[0].curve) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert [trial.curve for trial in reader.trials()] == [(0.0, 0.1, 0.2), (0.5, 0.5, 0.5)]
+    assert {trial.state for trial in reader.trials()} == {"running"}
+    # killed and resumed: it begins anew, and what it had is not mixed with what it has now
+    store.observe(0, {one: 0.7})
+    store.flush()
+    assert [trial.curve for trial in reader.trials()] == [(0.7,), (0.5, 0.5, 0.5)]
+    store.finish(Outcome(two, "pruned", 0.6, 0, (0.6, 0.4), (1.0, 0.9)))
+    store.flush()
+    assert reader.trials()[1].curve == (0.6, 0.4)
+    assert reader.trials()[1].losses == (1.0, 0.9)
+    reader.close()
+    store.close()
+
+
 def test_the_same_trial_cannot_be_stored_twice(tmp_path: Path) -> None:
     store = make(tmp_path)
     store.begin([new(0)])

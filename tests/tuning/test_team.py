@@ -93,7 +93,13 @@ def test_a_decision_that_fails_leaves_nobody_waiting() -> None:
         Team([Made(), Made()]).run_pack(jobs(), report)
 
 
-def test_packs_stay_whole() -> None:
+def test_a_large_pack_is_split_so_that_a_costly_shape_keeps_nobody_waiting() -> None:
+    parts = shared_out(jobs(32, 16), 2)
+    assert [[job.pack for job in part] for part in parts] == [["p0"] * 8 + ["p1"] * 8] * 2
+    assert sorted(job.id for part in parts for job in part) == list(range(32))
+
+
+def test_small_packs_stay_whole() -> None:
     parts = shared_out(jobs(12, 4), 2)
     assert [sorted({job.pack for job in part}) for part in parts] == [["p0", "p2"], ["p1"]]
     assert shared_out(jobs(2, 4), 3) == [jobs(2, 4)]
