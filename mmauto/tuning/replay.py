@@ -87,11 +87,8 @@ def replay(
 
 
 def curves_of(trials: Sequence[TrialView]) -> list[Curves]:
-    """The generations of one arm's stored trials; those that failed are left out."""
-    searched = [
-        t
-        for t in trials
-        if t.curve and FINETUNE not in t.params and t.state not in ("failed", "running")
-    ]
+    """The generations of one arm's stored trials; only those that ended well."""
+    ended = [trial for trial in trials if trial.state in ("complete", "pruned")]
+    searched = [trial for trial in ended if trial.curve and FINETUNE not in trial.params]
     numbers = sorted({trial.generation for trial in searched})
     return [[t.curve for t in searched if t.generation == number] for number in numbers]

@@ -239,7 +239,9 @@ def test_a_regulariser_that_changes_gradients_trains_one_by_one(
     same(run(setup, registry, jobs), run(setup, registry, [replace(j, pack="") for j in jobs]))
 
 
+@pytest.mark.parametrize("what", ["gradients", "outputs"])
 def test_a_form_that_mixes_trials_is_found_out(
+    what: str,
     setup: Setup,
     registry: Registry,
     make_job: Make,
@@ -247,13 +249,15 @@ def test_a_form_that_mixes_trials_is_found_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     models, data, loss = build(jobs_of("concat_mlp", setup, registry, make_job))
-    honest = Folded.gradients
+    honest: Any = getattr(Folded, what)
 
-    def wrong(self: Folded, arrays: Any, batch: Any) -> Gradients:
+    def wrong(self: Folded, arrays: Any, batch: Any) -> Any:
         found = honest(self, arrays, batch)
-        return replace(found, slots=[found.slots[0]] * len(found.slots))
+        if what == "gradients":
+            return replace(found, slots=[found.slots[0]] * len(found.slots))
+        return {name: value[:1].expand_as(value) for name, value in found.items()}
 
-    monkeypatch.setattr(Folded, "gradients", wrong)
+    monkeypatch.setattr(Folded, what, wrong)
     monkeypatch.setattr(Memory, "get", lambda self, key: "folded")
     arrays, present = data.gather(torch.arange(32))
     found = choose(models, loss, arrays, data.batch(torch.arange(32), present, 0.0), None)  # type: ignore[arg-type]

@@ -10,11 +10,13 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from filelock import FileLock
+from torch import Tensor
 
 from mmauto.engine.digests import digest
 from mmauto.engine.losses import TaskLoss
@@ -23,7 +25,7 @@ from mmauto.engine.once import precision
 from mmauto.engine.packed.folded import Folded
 from mmauto.engine.packed.form import Alone, Form, Gradients, trained
 from mmauto.engine.packed.vmapped import Vmapped
-from mmauto.engine.random_state import random_state, set_random_state
+from mmauto.engine.random_state import RandomState, random_state, set_random_state
 from mmauto.values import Batch
 
 FORMS: Mapping[str, type[Form]] = {form.name: form for form in (Alone, Folded, Vmapped)}
@@ -48,30 +50,25 @@ def choose(
     """
     if len(models) == 1:
         return Alone(models, loss)
-    start = random_state()
+    sample = _Sample(arrays, batch, random_state())
     buffers = [(b, b.clone()) for model in models for b in model.buffers()]
-
-    def attempt(form: Form) -> Gradients:
-        form.mode(True)
-        set_random_state(start)
-        return form.gradients(arrays, batch)
 
     known = Memory(memory)
     key = signature(models, batch)
     try:
         name = known.get(key)
         usable: list[Form] = [Alone(models, loss)]
-        wanted = attempt(usable[0])
+        wanted = sample.step(usable[0]), sample.outputs(usable[0])
         for other in (Folded, Vmapped):
             if name in (None, other.name):
-                form = _agreeing(other, models, loss, attempt, wanted)
+                form = _agreeing(other, models, loss, sample, wanted)
                 usable += [form] if form else []
         if name is None:
-            usable.sort(key=lambda form: _seconds(form, attempt))
+            usable.sort(key=lambda form: _seconds(form, sample))
             name = known.put(key, usable[0].name)
         chosen = next((form for form in usable if form.name == name), usable[0])
     finally:
-        set_random_state(start)
+        set_random_state(sample.start)
         with torch.no_grad():
             for buffer, before in buffers:
                 buffer.copy_(before)
@@ -79,23 +76,51 @@ def choose(
     return FORMS[chosen.name](models, loss)
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """What the forms are tried on: a batch, and the random stream that each begins with."""
+
+    arrays: Arrays
+    batch: Batch
+    start: RandomState
+
+    def step(self, form: Form) -> Gradients:
+        form.mode(True)
+        set_random_state(self.start)
+        return form.gradients(self.arrays, self.batch)
+
+    def outputs(self, form: Form) -> dict[str, Tensor]:
+        form.mode(False)
+        with torch.inference_mode(), precision(self.batch.index.device):
+            return form.outputs(self.arrays, self.batch.present)
+
+
 def _agreeing(
     kind: type[Form],
     models: Sequence[MultimodalModel],
     loss: TaskLoss,
-    attempt: Callable[[Form], Gradients],
-    wanted: Gradients,
+    sample: _Sample,
+    wanted: tuple[Gradients, Mapping[str, Tensor]],
 ) -> Form | None:
-    """The form, if it takes these models and gives each of them its own step."""
+    """The form, if it takes these models and gives each of them its own step and outputs."""
     try:
         form = kind(models, loss)
         before = [buffer.clone() for buffer in form.shared_buffers()]
-        found = attempt(form)
+        found, outputs = sample.step(form), sample.outputs(form)
         same = all(map(torch.equal, before, form.shared_buffers()))
     except Exception:  # whatever a plugin's code raises when it meets another form: not this one
         return None
-    coarse = any(models[0].convolves) or _coarse(wanted.losses.device)
-    return form if same and agree(wanted, found, coarse) else None
+    coarse = any(models[0].convolves) or _coarse(sample.batch.index.device)
+    limit = COARSE if coarse else TOLERANCE
+    if not same or not agree(wanted[0], found, coarse):
+        return None
+    return form if all(near(wanted[1][n], outputs[n], limit) for n in wanted[1]) else None
+
+
+def near(wanted: Tensor, found: Tensor, limit: float) -> bool:
+    """Equal ``(K, B, width)`` outputs of every model but for rounding."""
+    far = (wanted - found).flatten(1).norm(dim=1)
+    return bool((far <= limit * wanted.flatten(1).norm(dim=1).clamp(min=1e-2)).all())
 
 
 def agree(wanted: Gradients, found: Gradients, coarse: bool = False) -> bool:
@@ -122,11 +147,11 @@ def _coarse(device: torch.device) -> bool:
         return torch.is_autocast_enabled(device.type)
 
 
-def _seconds(form: Form, attempt: Callable[[Form], Gradients]) -> float:
+def _seconds(form: Form, sample: _Sample) -> float:
     best = math.inf
     for _ in range(REPEATS):
         start = time.perf_counter()
-        norms = attempt(form).norms
+        norms = sample.step(form).norms
         norms.cpu()  # waits for a GPU
         best = min(best, time.perf_counter() - start)
     return best
