@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
+from mmauto.answers.optimism import optimism_of
+from mmauto.answers.view import OPTIMISM
 from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.data.places import cache_limit
 from mmauto.engine.jobs import NOTE, Outcome
@@ -22,10 +24,12 @@ from mmauto.tuning.arm_findings import unfitting, untrained
 from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew, cores, default_workers
+from mmauto.tuning.examples import Explaining
 from mmauto.tuning.finetune import FineTuning
 from mmauto.tuning.importance import importances
 from mmauto.tuning.mirror import mirror
 from mmauto.tuning.prepare import Prepared, find_device, prepare
+from mmauto.tuning.probing import Probing
 from mmauto.tuning.record import command, environment, write_study_toml
 from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
 from mmauto.tuning.warm_start import FACT, earlier_best, told
@@ -129,6 +133,8 @@ def _work(
     store.set_study(state="confirming")
     took_in.append(proof.ended)
     proof.run()
+    Probing(store, arms, config, watcher, prepared.setup.splits.test).run(crew.runners[0])
+    Explaining(store, config, watcher, prepared.setup.splits.test).run(crew.runners[0])
     crew.close()
     watcher.saying("writing the report")
     _wrap_up(store, arms, maximise)
@@ -180,12 +186,11 @@ def _open(
             "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
             FACT: dict(offered),
         }  # fmt: skip
-        truth = prepared.truth(), prepared.groups(), prepared.ids()
-        save_truth(config.folder, *truth)
+        _save_truth(config, prepared)
         write_study_toml(config.folder / "study.toml", config, about, prepared.fingerprint)
         return StudyStore.create(
             config.folder, config.name, config.identity(), prepared.task, facts, about,
-            command(config), [arm.view for arm in arms],
+            command(config.whole), [arm.view for arm in arms],
         )  # fmt: skip
     # settings that are newer than the stored study count as their defaults
     stored = from_mapping({**store.config, "name": config.name}).identity()
@@ -198,14 +203,28 @@ def _open(
             f"a study continues only with its own configuration, {config.folder} differs in: "
             f"{what}; use --name for a new study, or --resume {config.name} to continue as it is"
         )
+    if config.subgroup:  # answers alone depend on it, so a stored study may be asked anew
+        _save_truth(config, prepared)
     # a plugin installed since the study began joins it with arms of its own
     store.add_arms([arm.view for arm in arms])
     return store
 
 
+def _save_truth(config: StudyConfig, prepared: Prepared) -> None:
+    sides = prepared.truth(), prepared.groups(), prepared.ids()
+    save_truth(config.folder, *sides, prepared.subgroups())
+
+
 def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
-    """Importances and Optuna's copy, once the trials are complete."""
+    """Importances, the luck of choosing, and Optuna's copy, once the trials are complete."""
     store.flush()
+    primary = store.task.primary
+    truth, groups, _ = store.truth()
+    luck = optimism_of(
+        store.task.metric, store.task.targets[primary], truth["valid"][primary], groups["valid"],
+        ((arm, given[primary]) for arm, given in store.validated() if primary in given),
+    )  # fmt: skip
+    store.set_study(facts={**store.facts, OPTIMISM: {n: asdict(one) for n, one in luck.items()}})
     trials = store.trials()
     for arm in arms:
         # a fine-tuned trial has the parameters of another one, and a better value

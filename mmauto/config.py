@@ -17,10 +17,13 @@ SAMPLERS = ("tpe", "random", "qmc", "gp")
 PRUNERS = ("halving", "median", "hyperband", "none")
 PRESETS = ("default", "thorough")
 CLASS_WEIGHTS = ("auto", "balanced", "none")
+LEAST_FOLDS, MOST_FOLDS = 3, 20
 MOST_SEED = 2**32 - 1
 """NumPy and scikit-learn take no larger one."""
 
-NOT_IDENTITY = frozenset({"name", "out", "time", "trial_timeout", "workers"})
+NOT_IDENTITY = frozenset(
+    {"name", "out", "time", "trial_timeout", "workers", "probe_rows", "subgroup"}
+)
 """Settings that may differ when a study continues: they do not change what a trial means."""
 
 
@@ -34,6 +37,8 @@ class StudyConfig:
         image, text, tabular, target: column names; empty: the task's own, or guessed.
         group, split, id: column names; None: those of this name, or guessed; empty: off.
         domain: column that says where a row comes from; each value gets a domain adapter.
+        subgroup: columns by whose values the report breaks the answers down; that makes none of
+            them an input. A finished study may be continued with others: nothing is trained.
         roles: column -> role, over what is guessed of a table.
         image_folder: where image paths start; None: the table's folder.
         max_bad: share of the images that may be unusable; they count as missing.
@@ -55,7 +60,13 @@ class StudyConfig:
         finetune_epochs: of that second stage.
         warm_start: an earlier study (its folder, or its name under ``out``) whose best candidates
             each arm tries first.
+        soup: so many of a confirmation run's best checkpoints may be averaged, as far as
+            validation gains by it; 1: none.
+        probe_rows: test rows on which the confirmed models are asked what they rely on and how they
+            break; 0: they are not asked.
         workers: executors side by side; 0: one a core on a CPU, one on a GPU.
+        folds: so many whole studies, in which every row is tested once; 0: one study, one split.
+        fold: which of them this is, from 1; 0: all of them. Set by `part` only.
         trial_timeout: seconds without a word from a trial after which it counts as hung.
     """
 
@@ -71,6 +82,7 @@ class StudyConfig:
     split: str | None = None
     id: str | None = None
     domain: str | None = None
+    subgroup: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     image_folder: str | None = None
     max_bad: float = 0.05
@@ -96,6 +108,10 @@ class StudyConfig:
     pack: int = 4
     finetune: str = "auto"
     finetune_epochs: int = 5
+    soup: int = 1
+    probe_rows: int = 400
+    folds: int = 0
+    fold: int = 0
     warm_start: str | None = None
     workers: int = 0
     trial_timeout: float = 600.0
@@ -106,6 +122,22 @@ class StudyConfig:
     def folder(self) -> Path:
         """Where the study's files stand."""
         return Path(self.out) / self.name
+
+    def part(self, fold: int) -> StudyConfig:
+        """The study of one fold, counted from 1, in ``folds/`` of this one's folder."""
+        own: dict[str, Any] = {"fold": fold, "name": str(fold), "out": str(self.folder / "folds")}
+        if self.warm_start is not None and (Path(self.out) / self.warm_start).exists():
+            own["warm_start"] = str(Path(self.out) / self.warm_start)
+        if self.time is not None:
+            own["time"] = self.time / self.folds
+        return dataclasses.replace(self, **own)
+
+    @property
+    def whole(self) -> StudyConfig:
+        """The study that this fold is a part of; itself where it is none."""
+        folder = Path(self.out).parent
+        own = dataclasses.replace(self, fold=0, name=folder.name, out=str(folder.parent))
+        return own if self.fold else self
 
     def identity(self) -> dict[str, Any]:
         """The part that must be equal when a study continues, as JSON values."""
@@ -224,11 +256,17 @@ def _check(config: StudyConfig, source: str) -> None:
     for key, least in (
         ("trials", 1), ("epochs", 1), ("patience", 1), ("generation", 1), ("pack", 1),
         ("confirm_seeds", 1), ("finetune_epochs", 1), ("seed", 0), ("workers", 0),
+        ("probe_rows", 0), ("soup", 1),
     ):  # fmt: skip
         if getattr(config, key) < least:
             raise ConfigError(
                 f"{where(key)} must be at least {least}, it is {getattr(config, key)}"
             )
+    if config.folds and not LEAST_FOLDS <= config.folds <= MOST_FOLDS:
+        raise ConfigError(
+            f"{where('folds')} must be from {LEAST_FOLDS} to {MOST_FOLDS}, it is {config.folds}; "
+            "leave it out for a single split"
+        )
     if not 0 <= config.max_bad < 1:
         raise ConfigError(
             f"{where('max_bad')} must be a share from 0 to less than 1, or like 5%, it is "

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from mmauto.blocks import Block
     from mmauto.data.dataset import Dataset
-    from mmauto.views import Block, StudyView
+    from mmauto.views import StudyView
 
 API_VERSION = 1
 """Raised when a contract changes in a way that plugins notice; checked when a plugin loads.

@@ -175,6 +175,7 @@ def evaluate(
         ids={**view.ids, "test": rows.ids},
         rows={"evaluated": len(rows.ids)},
         ceiling={},
+        subgroups={},
         findings=list(dict.fromkeys(findings)),
         comparison=compare(view.task, arms, (), runs, whole, groups, ceiling={}),
     )

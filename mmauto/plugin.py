@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmauto.blocks import (
+    Bars,
+    Block,
+    Card,
+    Code,
+    Figure,
+    Gallery,
+    Headline,
+    KeyNumber,
+    Picture,
+    Table,
+    Text,
+    Words,
+)
 from mmauto.contracts import (
     API_VERSION,
     Control,
@@ -31,44 +45,74 @@ from mmauto.values import (
 )
 from mmauto.views import (
     ArmView,
-    Block,
-    Code,
+    Averaged,
     Comparison,
     ConfirmationView,
-    Figure,
     Finding,
     Interval,
+    Optimism,
     RoleGuess,
+    Shown,
     Standing,
     StudyView,
-    Table,
-    Text,
     TrialView,
 )
 
 if TYPE_CHECKING:
+    from mmauto.answers.abstention import Abstention, abstention
+    from mmauto.answers.calibration import Agreement
+    from mmauto.answers.contribution import contributions
+    from mmauto.answers.examples import answered
+    from mmauto.answers.pareto import bargains, priced
+    from mmauto.answers.profile import profile
+    from mmauto.answers.rankings import Ranking, rankings
+    from mmauto.answers.rates import class_rates
+    from mmauto.answers.reliability import Reliability, reliability
+    from mmauto.answers.robustness import robustness
+    from mmauto.answers.subgroups import Subgroup, subgroups
+    from mmauto.answers.verdict import helps
     from mmauto.data.columns import TabularValues, Texts
     from mmauto.data.dataset import Dataset, TargetColumn
     from mmauto.data.image_columns import ImageArrays
     from mmauto.data.table import read_table
 
 __all__ = [
-    "API_VERSION", "ArmView", "Batch", "Block", "Choice", "Code", "Column", "Comparison",
-    "ConfirmationView", "Control", "DataError", "Dataset", "Encoder", "FeatureSpec", "Figure",
-    "Finding", "Float", "Forward",
-    "Fusion", "FusionResult", "HeadFactory", "ImageArrays", "Int", "Interval",
-    "Mix", "MmautoError", "Params", "PluginError", "Regulariser", "RoleGuess", "Section", "Space",
-    "Standing", "State", "StudyView", "Table", "TabularValues", "TargetColumn", "TargetSpec",
-    "Task", "TaskView", "Text", "Texts", "Tokens", "TrialView", "hookimpl", "read_table",
+    "API_VERSION", "Abstention", "Agreement", "ArmView", "Averaged", "Bars", "Batch", "Block",
+    "Card", "Choice", "Code", "Column", "Comparison", "ConfirmationView", "Control", "DataError",
+    "Dataset", "Encoder", "FeatureSpec", "Figure", "Finding", "Float", "Forward", "Fusion",
+    "FusionResult", "Gallery", "HeadFactory", "Headline", "ImageArrays", "Int", "Interval",
+    "KeyNumber", "Mix", "MmautoError", "Optimism", "Params", "Picture", "PluginError", "Ranking",
+    "Regulariser", "Reliability", "RoleGuess", "Section", "Shown", "Space", "Standing", "State",
+    "StudyView", "Subgroup", "Table", "TabularValues", "TargetColumn", "TargetSpec", "Task",
+    "TaskView", "Text", "Texts", "Tokens", "TrialView", "Words", "abstention", "answered",
+    "bargains", "class_rates", "contributions", "helps", "hookimpl", "priced", "profile",
+    "rankings", "read_table", "reliability", "robustness", "subgroups",
 ]  # fmt: skip
 
 _LAZY = {
+    "Abstention": "mmauto.answers.abstention",
+    "Agreement": "mmauto.answers.calibration",
+    "Ranking": "mmauto.answers.rankings",
+    "Reliability": "mmauto.answers.reliability",
+    "abstention": "mmauto.answers.abstention",
+    "class_rates": "mmauto.answers.rates",
+    "rankings": "mmauto.answers.rankings",
+    "reliability": "mmauto.answers.reliability",
     "Dataset": "mmauto.data.dataset",
     "TargetColumn": "mmauto.data.dataset",
     "ImageArrays": "mmauto.data.image_columns",
     "TabularValues": "mmauto.data.columns",
     "Texts": "mmauto.data.columns",
     "read_table": "mmauto.data.table",
+    "answered": "mmauto.answers.examples",
+    "bargains": "mmauto.answers.pareto",
+    "contributions": "mmauto.answers.contribution",
+    "helps": "mmauto.answers.verdict",
+    "priced": "mmauto.answers.pareto",
+    "profile": "mmauto.answers.profile",
+    "robustness": "mmauto.answers.robustness",
+    "Subgroup": "mmauto.answers.subgroups",
+    "subgroups": "mmauto.answers.subgroups",
 }
 
 

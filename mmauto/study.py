@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmauto import folds
 from mmauto.answers.compare import leaderboard_rows
 from mmauto.answers.view import study_view
 from mmauto.conduct import conduct
@@ -47,13 +48,19 @@ class Study:
     Args:
         folder: as `search` left it, e.g. ``studies/medical``.
 
+    Attributes:
+        folded: it is a nested cross-validation: figures are those of all folds that are finished;
+            a model is that of the fold in which its arm validated best.
+
     Raises:
         StoreError: there is no study in the folder.
     """
 
     def __init__(self, folder: Path | str):
         self.folder = Path(folder)
-        _stored(self.folder).close()
+        self.folded = bool(folds.fold_states(self.folder))
+        if not self.folded:
+            _stored(self.folder).close()
         self._view: StudyView | None = None
 
     def __repr__(self) -> str:
@@ -61,14 +68,18 @@ class Study:
 
     def view(self) -> StudyView:
         """Everything that is stored, with the comparison; read once."""
-        if self._view is None:
+        if self._view is None and self.folded:
+            self._view = folds.pooled_view(self.folder)
+        elif self._view is None:
             with closing(_stored(self.folder)) as store:
                 self._view = study_view(store)
         return self._view
 
     @property
     def state(self) -> str:
-        """``searching``, ``confirming`` or ``finished``."""
+        """``searching``, ``confirming`` or ``finished``; of folds, the one least far."""
+        if self.folded:
+            return folds.slowest(self.folder)
         with closing(_stored(self.folder)) as store:
             return store.state[0]
 
@@ -86,7 +97,8 @@ class Study:
         """
         from mmauto.evaluate import Best, kept_run
 
-        return Best(kept_run(self._confirmed(), self._arm(arm)), self.predictor(arm))
+        name = self._arm(arm)
+        return Best(kept_run(self._owner(name)._confirmed(), name), self.predictor(name))
 
     def predictor(self, arm: str | None = None, ensemble: bool = False) -> Predictor:
         """The models of this study, ready to predict new rows.
@@ -101,6 +113,11 @@ class Study:
         from mmauto.evaluate import ensemble_of
         from mmauto.predictor import Predictor
 
+        owner = self._owner(arm)
+        if owner is not self:
+            found = owner.predictor(self._arm(arm), ensemble)
+            found.notes.append(f"the model is that of {owner.folder}, the fold that validated best")
+            return found
         view = self._confirmed()
         registry = load_registry()
         if not ensemble:
@@ -129,6 +146,8 @@ class Study:
         """
         from mmauto.evaluate import ensemble_of, evaluate
 
+        if self.folded:
+            return self._owner(arm).evaluate(source, arm, ensemble, image_folder, progress)
         view, registry = self._confirmed(), load_registry()
         confirmed = [line.arm.name for line in view.comparison.standings]
         names = [self._arm(arm)] if arm else confirmed
@@ -152,6 +171,8 @@ class Study:
         """
         from mmauto.engine.onnx import export_onnx
 
+        if self.folded:
+            return self._owner(arm).export(self._arm(arm), path, int8)
         name, view = self._arm(arm), self.view()
         registry = load_registry()
         stored = {**view.config, "name": self.folder.name, "out": str(self.folder.parent)}
@@ -183,6 +204,13 @@ class Study:
             raise StoreError(unknown("confirmed arm", str(chosen), known, source=str(self.folder)))
         return str(chosen)
 
+    def _owner(self, arm: str | None) -> Study:
+        """The study that holds an arm's model: this one, or one of its folds."""
+        if not self.folded:
+            return self
+        fold = folds.best_fold(self.folder, self._arm(arm))
+        return Study(self.folder / "folds" / str(fold))
+
     def _bundle(self, arm: str, registry: Registry) -> Bundle:
         from mmauto.engine.bundle import Bundle
 
@@ -202,6 +230,8 @@ class Study:
         entries = (registry or load_registry()).all("section").values()
         write_report(self.view(), [e.component for e in entries], place)  # type: ignore[misc]
         write_leaderboard(self.view().comparison, self.folder)
+        if self.folded:
+            folds.write_whole(self.folder)
         write_cards(self.view(), self.folder)
         return place
 
@@ -239,6 +269,8 @@ def _kept_frame(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def resume(folder: Path, watcher: Watcher | None = None) -> Study:
     """Continue a stored study to its own totals."""
+    if folds.fold_states(folder):
+        return run(folds.stored_config(folder), watcher or Watcher())
     with closing(_stored(folder)) as store:
         stored = dict(store.config)
     config = from_mapping({**stored, "name": folder.name, "out": str(folder.parent)})
@@ -252,9 +284,12 @@ def run(config: StudyConfig, watcher: Watcher) -> Study:
     """
     registry = load_registry()
     try:
-        conduct(config, watcher, registry)
+        for part, heard in folds.unfinished(config, watcher):
+            conduct(part, heard, registry)
+            if part is not config:
+                _report(part, registry)
     except KeyboardInterrupt:
-        if (config.folder / "study.db").exists():
+        if (config.folder / "study.db").exists() or folds.fold_states(config.folder):
             _report(config, registry)
         raise
     return _report(config, registry)

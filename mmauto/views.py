@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -17,7 +18,7 @@ Predictions: TypeAlias = Mapping[str, "np.ndarray"]
 
 FailureKind: TypeAlias = Literal["oom", "nan", "data", "plugin", "timeout", "killed", "disk"]
 TrialState: TypeAlias = Literal["running", "complete", "pruned", "failed"]
-ArmKind: TypeAlias = Literal["fusion", "single", "control"]
+ArmKind: TypeAlias = Literal["fusion", "single", "control", "ensemble"]
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,21 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Optimism:
+    """The best trial's validation metric, and what it is worth without the luck of the choice.
+
+    Attributes:
+        chosen_from: trials.
+        best: validation metric of the best of them.
+        corrected: the mean of the chosen trial on rows that took no part in choosing.
+    """
+
+    chosen_from: int
+    best: float
+    corrected: float
+
+
+@dataclass(frozen=True)
 class Standing:
     """One arm's line in the leaderboard.
 
@@ -175,6 +191,9 @@ class Standing:
         difference: test metric minus that of the reference (the best single modality, chosen on
             validation), paired, signed so that positive is better; None for the reference itself.
         metrics: target -> metric -> mean over seeds, on the test split.
+        p: of the difference, by swapping the predictions of both arms row by row; NaN where there
+            is no difference to test.
+        p_holm: the same, allowing for the number of fusions that are tested; NaN for other arms.
     """
 
     arm: ArmView
@@ -187,6 +206,24 @@ class Standing:
     seeds: int
     trials: int
     failed: int
+    p: float = math.nan
+    p_holm: float = math.nan
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """The weighted mean of several arms' predictions, as a contender beside them.
+
+    Attributes:
+        weights: arm -> weight, summing to 1, selected on validation.
+        standing: its line; ``validation`` is cross-fitted: weights from one half of the rows,
+            scored on the other. It is ranked 0: it needs several models, so it never wins.
+        over_winner: its paired gain over the winner on the test split.
+    """
+
+    weights: Mapping[str, float]
+    standing: Standing
+    over_winner: Interval
 
 
 @dataclass(frozen=True)
@@ -198,6 +235,7 @@ class Comparison:
         winner: the arm that is best on validation, or None where nothing was confirmed.
         reference: the single modality that is best on validation, or None where there is none.
         verdict: sentences: what wins, by how much, how sure, and what cannot be decided.
+        ensemble: the confirmed arms averaged; None where there are fewer than two.
     """
 
     metric: str
@@ -207,6 +245,81 @@ class Comparison:
     winner: str | None
     reference: str | None
     verdict: tuple[str, ...]
+    ensemble: Averaged | None = None
+
+    @property
+    def lines(self) -> tuple[Standing, ...]:
+        """The standings, and the ensemble below them where there is one."""
+        return (*self.standings, *([self.ensemble.standing] if self.ensemble else []))
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What kept models answered to changed test rows; see `mmauto.engine.probe`.
+
+    Attributes:
+        rows: ``(M,)`` places in the test split, in the order of the answers.
+        spoilt: so many of them, from the first, were spoilt, too.
+        answers: arm -> question -> predictions; the empty question is the rows as they are.
+    """
+
+    rows: np.ndarray
+    spoilt: int
+    answers: Mapping[str, Mapping[str, Predictions]]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One modality of a row, as people read it, and what its pieces did to a model's answer.
+
+    Pieces are patches of a picture (a square grid, row by row), words, or fields.
+
+    Attributes:
+        picture: a small JPEG; empty for other modalities.
+        words: the beginning of a text.
+        fields: field -> value as read; None where it is missing.
+        effects: of each piece in order: how much the answer loses by hiding it, in probability or
+            in the target's unit; NaN for pieces that were not hidden, empty where none was.
+        whole: what it loses by the whole modality; NaN where that was not asked.
+        weight: the share that the fusion itself gives to the modality; NaN where it gives none.
+    """
+
+    modality: str
+    picture: bytes = b""
+    words: tuple[str, ...] = ()
+    fields: Mapping[str, float | str | None] = field(default_factory=dict)
+    effects: tuple[float, ...] = ()
+    whole: float = math.nan
+    weight: float = math.nan
+
+
+@dataclass(frozen=True)
+class Example:
+    """A test row to look at.
+
+    Attributes:
+        row: its place in the test split.
+        why: ``mistake`` or ``disagreement``.
+        parts: modality key -> what is there of it.
+    """
+
+    row: int
+    why: str
+    parts: Mapping[str, Shown] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows that are worth a look.
+
+    Attributes:
+        arm: whose answers the effects explain, and whose mistakes these are.
+        notes: sentences on what is not there, and why.
+    """
+
+    arm: str
+    rows: tuple[Example, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,6 +340,10 @@ class StudyView:
         findings: about the data, warnings first.
         roles: of the columns of the user's own table.
         licence: of the data, where known.
+        optimism: by arm, and under the empty name for a choice among all trials.
+        probes: what the kept models rely on; None where they were not asked.
+        subgroups: column -> ``(N,)`` subgroup labels of the test rows.
+        examples: test rows to look at; None where none were chosen.
     """
 
     name: str
@@ -246,52 +363,7 @@ class StudyView:
     comparison: Comparison
     roles: Sequence[RoleGuess] = ()
     licence: str = ""
-
-
-# ------------------------------------------------------------------------------- report blocks
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph of plain text; the page escapes it. ``style``: ``""``, ``lead`` or ``note``."""
-
-    text: str
-    style: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Plain cells; the page escapes them. Numbers are right-aligned, ``sortable`` adds sorting."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str | int | float | None]]
-    caption: str = ""
-    sortable: bool = False
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A Plotly figure as plain JSON values: ``data`` and ``layout`` as in plotly.js.
-
-    Attributes:
-        caption: how to read it.
-        alt: what it shows, for those who cannot see it.
-        height: pixels.
-    """
-
-    data: Sequence[Mapping[str, Any]]
-    layout: Mapping[str, Any]
-    caption: str
-    alt: str
-    height: int = 380
-
-
-@dataclass(frozen=True)
-class Code:
-    """Preformatted text, e.g. a command or a file."""
-
-    text: str
-    caption: str = ""
-
-
-Block: TypeAlias = Text | Table | Figure | Code
+    optimism: Mapping[str, Optimism] = field(default_factory=dict)
+    probes: Probes | None = None
+    subgroups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    examples: Examples | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mmauto.answers.contender import averaged, standing
+from mmauto.answers.permutation import SwapTest, holm
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.verdict import verdict
 from mmauto.engine.metrics import METRICS, observed, score_all
@@ -16,6 +19,7 @@ from mmauto.engine.thresholds import centred
 from mmauto.values import TaskView
 from mmauto.views import (
     ArmView,
+    Averaged,
     Comparison,
     ConfirmationView,
     Costs,
@@ -62,8 +66,16 @@ def compare(
         next((found for found in confirmed if found.arm.kind == kind), None)
         for kind in ("single", "fusion", "control")
     )
+    tests = _p_values(task, right, groups.get("test"), confirmed, single)
+    corrected = holm({n: p for n, p in tests.items() if n in _names(confirmed, "fusion")})
     standings = tuple(
-        _standing(task, found, rank, shared, _gain(shared, found, single), trials, truth["test"])
+        replace(
+            _standing(
+                task, found, rank, shared, _gain(shared, found, single), trials, truth["test"]
+            ),
+            p=tests.get(found.arm.name, math.nan),
+            p_holm=corrected.get(found.arm.name, math.nan),
+        )
         for rank, found in enumerate(confirmed, start=1)
     )
     plain = Comparison(
@@ -74,6 +86,9 @@ def compare(
         winner=confirmed[0].arm.name if confirmed else None,
         reference=single.arm.name if single else None,
         verdict=(),
+        ensemble=_ensemble(
+            task, truth.get("valid", {}).get(task.primary), shared, confirmed, single, standings
+        ),
     )
     missing = [arm.name for arm in arms if arm.name not in {s.arm.name for s in standings}]
     over_control = _gain(shared, fusion, control)
@@ -91,21 +106,78 @@ def _runs(
     values = [run.value for run in runs if run.value is not None]
     if not values:
         return None
-    scores = {
-        run.seed: shared.score(centred(run.test[target], run.thresholds.get(target)))
-        for run in runs
-    }
+    scores = {run.seed: shared.score(_decided(run, target)) for run in runs}
     return _Runs(arm, runs, statistics.fmean(values), scores)
 
 
 def _gain(shared: Resampled, ours: _Runs | None, theirs: _Runs | None) -> Interval | None:
     """The paired gain over the seeds of both sides, so that a pair differs in the arm alone."""
-    if ours is None or theirs is None or ours.arm.name == theirs.arm.name:
-        return None
-    seeds = [seed for seed in ours.scores if seed in theirs.scores]
-    if not seeds:
+    seeds = _common(ours, theirs)
+    if ours is None or theirs is None or not seeds:
         return None
     return shared.gain([ours.scores[s] for s in seeds], [theirs.scores[s] for s in seeds])
+
+
+def _common(ours: _Runs | None, theirs: _Runs | None) -> list[int]:
+    """Seeds of both; none where they are the same arm."""
+    if ours is None or theirs is None or ours.arm.name == theirs.arm.name:
+        return []
+    return [seed for seed in ours.scores if seed in theirs.scores]
+
+
+def _decided(run: ConfirmationView, target: str) -> np.ndarray:
+    """Test predictions with the threshold that validation suggests at 0.5."""
+    return centred(run.test[target], run.thresholds.get(target))
+
+
+def _names(confirmed: Sequence[_Runs], kind: str) -> set[str]:
+    return {found.arm.name for found in confirmed if found.arm.kind == kind}
+
+
+def _p_values(
+    task: TaskView,
+    truth: np.ndarray,
+    groups: np.ndarray | None,
+    confirmed: Sequence[_Runs],
+    single: _Runs | None,
+) -> dict[str, float]:
+    """Of each arm's difference to the reference."""
+    test = SwapTest(task.metric, task.targets[task.primary], truth, groups)
+    pairs = {}
+    for found in confirmed:
+        seeds = _common(found, single)
+        if single is not None and seeds:
+            ours, theirs = ({run.seed: run for run in one.runs} for one in (found, single))
+            pairs[found.arm.name] = (
+                [_decided(ours[seed], task.primary) for seed in seeds],
+                [_decided(theirs[seed], task.primary) for seed in seeds],
+            )
+    return test.p_values(pairs) if test.total else {}
+
+
+def _ensemble(
+    task: TaskView,
+    truth: np.ndarray | None,
+    shared: Resampled,
+    confirmed: Sequence[_Runs],
+    single: _Runs | None,
+    standings: Sequence[Standing],
+) -> Averaged | None:
+    runs = {found.arm.name: found.runs for found in confirmed if all(r.valid for r in found.runs)}
+    if truth is None or len(runs) < 2:
+        return None
+    found = averaged(runs, task.targets[task.primary], truth, task.metric, shared)
+    if found is None:
+        return None
+    weights, validation, scores = found
+
+    def over(other: _Runs) -> Interval:
+        return shared.gain(list(scores.values()), [other.scores[seed] for seed in scores])
+
+    gain = None if single is None else over(single)
+    members = {line.arm.name: line for line in standings}
+    line = standing(weights, validation, shared.mean(list(scores.values())), gain, members)
+    return Averaged(weights, line, over(confirmed[0]))
 
 
 def _standing(
@@ -169,10 +241,10 @@ def _costs(each: Sequence[Costs]) -> Costs:
 
 
 def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """One flat mapping an arm: what terminal, CSV, JSON, data frame and report show alike."""
+    """One flat mapping a line: what terminal, CSV, JSON, data frame and report show alike."""
     return [
         {
-            "rank": line.rank,
+            "rank": line.rank or None,
             "arm": line.arm.name,
             "kind": line.arm.kind,
             "stage": line.arm.stage,
@@ -183,6 +255,8 @@ def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
             "difference": line.difference.value if line.difference else None,
             "difference_low": line.difference.low if line.difference else None,
             "difference_high": line.difference.high if line.difference else None,
+            "p": line.p,
+            "p_holm": line.p_holm,
             "train_seconds": line.costs.train_seconds,
             "parameters": line.costs.parameters,
             "frozen_parameters": line.costs.frozen_parameters,
@@ -193,5 +267,5 @@ def leaderboard_rows(comparison: Comparison) -> list[dict[str, Any]]:
             "trials": line.trials,
             "failed": line.failed,
         }
-        for line in comparison.standings
+        for line in comparison.lines
     ]

@@ -1,4 +1,8 @@
-"""Ensemble selection: which models to average, and how often each (Caruana et al. 2004, ICML)."""
+"""Ensemble selection: which models to average, and how often each.
+
+Caruana et al. 2004 (ICML): greedy, with replacement; bagged, so that no model enters by the luck of
+a few rows.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,33 @@ from mmauto.engine.metrics import METRICS, score
 from mmauto.values import TargetSpec
 
 ROUNDS = 25
+BAGS = 10
+SHARE = 0.5
+"""Of the models that each bag may choose from."""
+
+
+def bagged_ensemble(
+    predicted: Mapping[str, np.ndarray],
+    spec: TargetSpec,
+    truth: np.ndarray,
+    metric: str,
+    seed: int = 0,
+    bags: int = BAGS,
+) -> dict[str, float]:
+    """The mean weights of ensembles that were selected from random halves of the models.
+
+    Args, returns: as of `select_ensemble`.
+    """
+    names = sorted(predicted)
+    source = np.random.default_rng(seed)
+    size = max(1, round(SHARE * len(names)))
+    total = dict.fromkeys(names, 0.0)
+    for _ in range(bags):
+        some = source.choice(len(names), size, replace=False)
+        chosen = {names[place]: predicted[names[place]] for place in some}
+        for name, weight in select_ensemble(chosen, spec, truth, metric).items():
+            total[name] += weight / bags
+    return {name: weight for name, weight in total.items() if weight > 0}
 
 
 def select_ensemble(

@@ -47,8 +47,9 @@ class Resampled:
         truth: np.ndarray,
         groups: np.ndarray | None,
         seed: int = 0,
+        resamples: int = RESAMPLES,
     ):
-        self.metric, self.spec, self.seed = metric, spec, seed
+        self.metric, self.spec, self.seed, self.resamples = metric, spec, seed, resamples
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
         self.rows = self._draw_rows(None if groups is None else groups[self.known])
@@ -61,7 +62,7 @@ class Resampled:
         units = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
         total = int(units.max()) + 1
         source = np.random.default_rng(self.seed)
-        drawn = source.multinomial(total, np.full(total, 1 / total), size=RESAMPLES)
+        drawn = source.multinomial(total, np.full(total, 1 / total), size=self.resamples)
         return drawn[:, units].astype(np.float32)
 
     def draw_seeds(self, count: int) -> np.ndarray:
@@ -79,19 +80,20 @@ class Resampled:
 
     def mean(self, runs: Sequence[Scored]) -> Interval:
         """The mean over runs, rows and runs resampled crossed."""
-        return interval(*self._crossed(runs))
+        return interval(*self.crossed(runs))
 
     def gain(self, runs: Sequence[Scored], reference: Sequence[Scored]) -> Interval:
         """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
 
         Run ``i`` of both sides shares its seed; rows and seeds are resampled alike.
         """
-        one, ones = self._crossed(runs)
-        two, twos = self._crossed(reference)
+        one, ones = self.crossed(runs)
+        two, twos = self.crossed(reference)
         sign = 1.0 if METRICS[self.metric].maximise else -1.0
         return interval(sign * (one - two), sign * (ones - twos))
 
-    def _crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
+    def crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
+        """The mean over runs, and under each resample ``(R,)`` of rows and runs."""
         each = np.stack([run.resamples for run in runs], axis=1)  # (R, S)
         picked = np.take_along_axis(each, self.draw_seeds(len(runs)), axis=1)
         return float(np.mean([run.value for run in runs])), picked.mean(axis=1)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from mmauto.answers.contender import made_of
+from mmauto.answers.needed import detectable, rows_needed
 from mmauto.engine.metrics import METRICS
 from mmauto.values import TaskView
-from mmauto.views import Comparison, Interval, Standing
+from mmauto.views import Averaged, Comparison, Interval, Standing
 
 FEW_ROWS = 100
 """Test rows below which most differences between strategies drown in chance."""
 
 FEW_SEEDS = 3
 """Confirmation seeds below which the spread between training runs is hardly seen."""
+
+LEVEL = 0.05
+"""Of the permutation test."""
 
 DEARER = 1.5
 """Times the training time of the reference from which a cost is worth a sentence."""
@@ -60,11 +66,13 @@ def _sentences(
     fusion = next((line for line in found.standings if line.arm.kind == "fusion"), None)
     reference = lines.get(found.reference or "")
     if fusion is not None and reference is not None:
-        yield from _does_fusion_help(fusion, reference, label)
+        yield from _does_fusion_help(fusion, reference, label, test_rows)
         yield from _cost(fusion, reference)
     control = next((line for line in found.standings if line.arm.kind == "control"), None)
     if fusion is not None and control is not None and over_control is not None:
         yield _against_control(fusion, control, over_control, label)
+    if found.ensemble is not None:
+        yield from _averaging(found.ensemble, winner, label)
     if "all" in ceiling:
         yield (
             f"The ideal observer of all modalities reaches {ceiling['all']:.3f} on these rows; no "
@@ -84,21 +92,65 @@ def _sentences(
         yield f"Without a confirmed result, and so not ranked: {', '.join(missing)}."
 
 
-def _does_fusion_help(fusion: Standing, reference: Standing, label: str) -> Iterator[str]:
+def helps(fusion: Standing) -> bool | None:
+    """Whether the fusion beats the reference; None where the data cannot decide.
+
+    Both must say so: the interval, which counts the chance of training, and the permutation test,
+    which is exact however few rows there are. One comparison was planned, that of the fusion and
+    the single modality that are best on validation, so its p value needs no correction.
+    """
+    gain = fusion.difference
+    if gain is None or not fusion.p < LEVEL or gain.low <= 0 <= gain.high:
+        return None
+    return gain.low > 0
+
+
+def _does_fusion_help(
+    fusion: Standing, reference: Standing, label: str, rows: int
+) -> Iterator[str]:
     gain = fusion.difference
     if gain is None:
         return
     against = f"{reference.arm.summary} ({reference.arm.name}), the best single modality"
-    size = f"by {_signed(gain)} in {label}"
-    if gain.low > 0:
+    size = f"by {_signed(gain)} in {label}{_chance(fusion.p)}"
+    decided = helps(fusion)
+    if decided:
         yield f"Fusion helps here: {fusion.arm.name} beats {against}, {size}."
-    elif gain.high < 0:
+    elif decided is False:
         yield f"Fusion does not help here: {fusion.arm.name} is worse than {against}, {size}."
     else:
         yield (
             f"This data cannot decide whether fusion helps: {fusion.arm.name} differs from "
-            f"{against}, {size}, and the interval includes no difference."
+            f"{against}, {size}, which chance alone can bring about."
         )
+        yield _how_many_rows(gain, rows)
+
+
+def _how_many_rows(gain: Interval, rows: int) -> str:
+    seen = (
+        f"On {rows} test rows, gains from about {detectable(gain):.3f} on would be found four "
+        "times out of five"
+    )
+    needed = rows_needed(gain, rows)
+    if needed is None or needed == rows:
+        return f"{seen}."
+    return f"{seen}; one of {abs(gain.value):.3f}, as seen here, would need about {needed:,}."
+
+
+def _averaging(found: Averaged, winner: Standing, label: str) -> Iterator[str]:
+    """Only where it is clear: an average is more trouble to use than one model."""
+    if found.over_winner.low > 0:
+        yield (
+            f"Averaging several arms ({made_of(found.weights)}) beats {winner.arm.name}, by "
+            f"{_signed(found.over_winner)} in {label}; it needs all of their models."
+        )
+
+
+def _chance(p: float) -> str:
+    """A p value as a clause; nothing where there is none."""
+    if math.isnan(p):
+        return ""
+    return " (p < 0.001)" if p < 0.001 else f" (p = {p:.3f})"
 
 
 def _cost(fusion: Standing, reference: Standing) -> Iterator[str]:

@@ -8,9 +8,21 @@ from typing import Any
 
 from mmauto.answers.compare import compare
 from mmauto.engine.thresholds import choose_thresholds
+from mmauto.store.examples import load_examples
+from mmauto.store.probes import load_probes
 from mmauto.store.study import StudyStore
 from mmauto.values import TaskView
-from mmauto.views import ConfirmationView, Finding, Predictions, RoleGuess, StudyView
+from mmauto.views import (
+    ConfirmationView,
+    Finding,
+    Optimism,
+    Predictions,
+    RoleGuess,
+    StudyView,
+)
+
+OPTIMISM = "optimism"
+"""The fact of a study that holds the luck of choosing, by arm."""
 
 
 def study_view(store: StudyStore) -> StudyView:
@@ -37,6 +49,10 @@ def study_view(store: StudyStore) -> StudyView:
         findings=_findings(store.facts),
         roles=[RoleGuess(**guess) for guess in store.facts.get("roles", [])],
         licence=store.facts["licence"],
+        optimism={n: Optimism(**one) for n, one in store.facts.get(OPTIMISM, {}).items()},
+        probes=load_probes(store.folder),
+        subgroups=store.subgroups(),
+        examples=load_examples(store.folder),
         comparison=compare(store.task, arms, trials, confirmations, truth, groups, ceiling=ceiling),
     )
 

@@ -7,14 +7,10 @@ force); undefined values are NaN.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from mmauto.engine.metrics import decide
+from mmauto.answers.sums import RANKINGS, both_columns, contributions, value_of
 from mmauto.values import TargetSpec
-
-Ratio = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def weighted_score(
@@ -29,53 +25,11 @@ def weighted_score(
     """
     if not weights.size:
         return np.full(len(weights), np.nan)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if spec.kind == "regression":
-            return _regression(metric, truth, given[:, 0], weights)
-        if spec.kind == "binary":
-            given = np.column_stack([1 - given[:, 0], given[:, 0]])
-        if metric in ("auroc", "average_precision"):
+    given = both_columns(spec, given)
+    if metric in RANKINGS:
+        with np.errstate(invalid="ignore", divide="ignore"):
             return _ranking(metric, spec, truth, given, weights)
-        return _decided(metric, spec, truth, given, weights)
-
-
-def _regression(
-    metric: str, truth: np.ndarray, given: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    total = weights.sum(axis=1)
-    if metric == "mae":
-        return np.asarray(weights @ np.abs(truth - given) / total)
-    error = weights @ (truth - given) ** 2
-    if metric == "rmse":
-        return np.asarray(np.sqrt(error / total))
-    centred = truth - truth.mean()  # the spread does not depend on the origin, its rounding does
-    spread = weights @ centred**2 - (weights @ centred) ** 2 / total
-    return np.where(spread > 1e-9 * total, 1 - error / spread, np.nan)
-
-
-def _decided(
-    metric: str, spec: TargetSpec, truth: np.ndarray, given: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    several = spec.kind == "multilabel"
-    guess = decide(given, several)
-    if metric == "accuracy":
-        hit = (guess == truth).mean(axis=1) if several else (guess == truth)
-        return np.asarray(weights @ hit.astype(float) / weights.sum(axis=1))
-    if several:
-        right, chosen = truth > 0.5, guess > 0
-    else:
-        names = np.arange(given.shape[1])
-        right, chosen = truth.astype(int)[:, None] == names, guess[:, None] == names
-    hit = weights @ (right & chosen).astype(float)  # (R, C)
-    seen, said = weights @ right.astype(float), weights @ chosen.astype(float)
-    if metric == "balanced_accuracy":
-        each, counts = hit / seen, seen > 0
-    else:
-        below = {"precision": said, "recall": seen, "f1": (seen + said) / 2}[metric]
-        # nothing said or nothing there counts as zero, as in scikit-learn with zero_division=0
-        each = np.where(below > 0, hit / below, 0.0)
-        counts = np.ones_like(hit, dtype=bool) if several else (seen + said) > 0
-    return np.asarray(np.where(counts, each, 0.0).sum(axis=1) / counts.sum(axis=1))
+    return value_of(metric, spec, weights @ contributions(metric, spec, truth, given))
 
 
 def _ranking(

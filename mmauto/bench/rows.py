@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mmauto.bench.row import Maker
+from mmauto.bench.rows_calibration import calibration
 from mmauto.bench.rows_growth import growth
 from mmauto.bench.rows_packed import packed
 from mmauto.bench.rows_pruning import pruning
@@ -26,5 +27,6 @@ ROWS: Mapping[str, Maker] = MappingProxyType(
         "framework": framework,
         "second": second,
         "growth": growth,
+        "calibration": calibration,
     }
 )

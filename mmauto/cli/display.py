@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from mmauto.cli.findings import show_data
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ArmView, Finding, Interval, RoleGuess, StudyView, TrialView
+from mmauto.views import ArmView, Finding, Interval, RoleGuess, Standing, StudyView, TrialView
 
 if TYPE_CHECKING:
     from mmauto.study import Study
@@ -59,7 +60,7 @@ class PlainLines(Watcher):
         self, arms: Sequence[ArmView], totals: Mapping[str, int], seeds: int, maximise: bool
     ) -> None:
         """One line with the plan."""
-        self.total = sum(totals.values())
+        self.done, self.total = 0, sum(totals.values())
         self._line(f"{len(arms)} arms, {self.total} trials, then {seeds} confirmation runs an arm")
 
     def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
@@ -117,6 +118,7 @@ class Board(Watcher):
         self.arms, self.totals, self.seeds = arms, totals, seeds
         self.better = max if maximise else min
         self.states = {arm.name: Counter() for arm in arms}
+        self.best, self.seen = {}, Counter()  # a search of several folds begins anew in each
 
     def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
         """Above the table, where it stays."""
@@ -217,22 +219,30 @@ def leaderboard_table(view: StudyView, width: int) -> Table:
     )  # fmt: skip
     wide = width >= WIDE
     table.add_column("arm", no_wrap=True, overflow="ellipsis")
-    costs = ("train s", "parameters") if wide else ()
+    rest = ("p (Holm)", "train s", "parameters") if wide else ()
     gain = "gain over reference"
-    for name in ("valid.", "test [95 % interval]", gain, *costs):
+    for name in ("valid.", "test [95 % interval]", gain, *rest):
         table.add_column(name, justify="right", no_wrap=True)
-    for line in found.standings:
+    for line in found.lines:
         more = line.difference
         cells: list[str | Text] = [
             Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
             f"{line.validation:.3f}",
             f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
             _gain(more) if more else "reference" * (line.arm.name == found.reference),
+            _p_value(line),
             f"{line.costs.train_seconds:.1f}",
             f"{line.costs.parameters:,}",
         ]
         table.add_row(*(cells if wide else cells[:4]))
     return table
+
+
+def _p_value(line: Standing) -> str:
+    """Allowing for the number of fusions; other arms have a test of their own, in brackets."""
+    if math.isnan(line.p):
+        return ""
+    return f"({line.p:.4f})" if math.isnan(line.p_holm) else f"{line.p_holm:.4f}"
 
 
 def _gain(found: Interval) -> str:

@@ -29,6 +29,13 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--id", help="Column with a unique name of each row.")
 @click.option("--domain", help="Column of where a row comes from: gets a domain adapter.")
 @click.option(
+    "--subgroup",
+    type=Names(),
+    multiple=True,
+    metavar="COLUMN",
+    help="Column by whose values the report breaks answers down, e.g. sex; may be repeated.",
+)
+@click.option(
     "--role",
     "roles",
     type=Assignment(),
@@ -54,6 +61,11 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--exclude", type=Names(), help="Encoders, fusions, controls or arms to leave out.")
 @click.option("--preset", type=_choice(config.PRESETS), help="thorough adds trained encoders.")
 @click.option("--seed", type=int, help="Seed of data, splits, sampling and training (default 0).")
+@click.option(
+    "--folds",
+    type=int,
+    help="Nested cross-validation for small data: so many whole studies, each row tested once.",
+)
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--sampler", type=_choice(config.SAMPLERS), help="How candidates are chosen.")
 @click.option("--pruner", type=_choice(config.PRUNERS), help="How hopeless trials end early.")
@@ -67,6 +79,16 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
     metavar="auto|none|topN",
     help="Train frozen encoders of the N best arms on, before confirmation: auto is top3 on a GPU "
     "and none on a CPU, where an epoch takes minutes.",
+)
+@click.option(
+    "--soup",
+    type=int,
+    help="Checkpoints of a run that may be averaged in the end (default 1: none).",
+)
+@click.option(
+    "--probe-rows",
+    type=int,
+    help="Test rows on which models are asked what they rely on (default 400; 0: none).",
 )
 @click.option("--finetune-epochs", type=int, help="Epochs of that second stage (default 5).")
 @click.option(
@@ -87,6 +109,8 @@ def command(
     given = {key: value for key, value in flags.items() if value not in (None, ())}
     if "roles" in given:
         given["roles"] = dict(given["roles"])
+    if "subgroup" in given:
+        given["subgroup"] = tuple(name for names in given["subgroup"] for name in names)
     settings = settings_of(file, resume, given)
     from mmauto import study
     from mmauto.cli.display import live_display, show_result

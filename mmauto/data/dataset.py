@@ -56,6 +56,8 @@ class Dataset:
         foldered: the classes are folders, so that file names tell them by construction.
         looks: image key -> ``(N,)`` what `mmauto.data.looks` saw in each picture.
         licence: of the data, where known.
+        subgroups: column -> ``(N,)`` its cells, text or None, of columns by which answers are
+            broken down.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Dataset:
     looks: Mapping[str, Sequence[Look | None]] = field(default_factory=dict)
     foldered: bool = False
     licence: str = ""
+    subgroups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,6 +95,7 @@ class Dataset:
             split=None if self.split is None else self.split[rows],
             ideal={observer: scores[rows] for observer, scores in self.ideal.items()},
             looks={key: [looks[int(row)] for row in rows] for key, looks in self.looks.items()},
+            subgroups={name: cells[rows] for name, cells in self.subgroups.items()},
         )
 
 

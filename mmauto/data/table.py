@@ -20,6 +20,7 @@ from mmauto.data.labels import observed, read_target
 from mmauto.data.marks import groups_of, ids_of, split_of
 from mmauto.data.places import cache_folder
 from mmauto.data.roles import ONCE
+from mmauto.data.subgroups import kept_cells
 from mmauto.errors import DataError
 from mmauto.values import Column
 from mmauto.views import RoleGuess
@@ -42,6 +43,7 @@ def read_table(
     split: str | None = None,
     id: str | None = None,
     domain: str | None = None,
+    subgroup: Names = (),
     roles: Mapping[str, str] | None = None,
     name: str | None = None,
     metric: str = "",
@@ -71,6 +73,7 @@ def read_table(
         split: says train, valid (val, validation, dev) or test.
         id: a unique name of each row; else rows are numbered from 1.
         domain: where a row comes from, for a domain adapter; never guessed.
+        subgroup: columns by which answers are broken down; of any role, which stays as it is.
         roles: column -> role (`mmauto.data.roles.ROLES`), over the guesses.
         name: of the data set; else the file's, or the folder's for ``data.*``.
         metric: of the primary target; empty: the usual one of its kind.
@@ -86,6 +89,7 @@ def read_table(
 
     Raises:
         DataError: the table, its columns or its images cannot be used as they are.
+        ConfigError: there is no such subgroup column.
     """
     table = open_table(source if isinstance(source, pd.DataFrame) else Path(source))
     named = Named(
@@ -97,6 +101,7 @@ def read_table(
     check_named(table, named)
     notes = list(table.notes)
     targets, keep = _targets(table, named.target, metric, separator, notes, unlabelled)
+    kept = kept_cells(table, _list(subgroup), keep)
     guesses, findings = assign(table, named, targets)
     chosen = _Chosen.of(guesses, named)
     root = Path(image_folder) if image_folder else table.folder
@@ -124,6 +129,7 @@ def read_table(
         sources=sources,
         looks={_key("image", c, chosen.image): found.looks for c, found in pictures.items()},
         foldered=table.path.is_dir(),
+        subgroups=kept,
     )
     return without_empty_rows(data)
 

@@ -108,6 +108,10 @@ class Bundle:
             memo: encoded inputs, shared by bundles that read the same columns.
         """
         inputs = {key: self.inputs(key, columns[key], memo) for key in self.candidate.modalities}
+        return self.answer(inputs, columns.get(DOMAIN))
+
+    def answer(self, inputs: Mapping[str, Inputs], domains: Column | None = None) -> Predictions:
+        """The same from what the model reads, all modalities of the candidate."""
         if self.candidate.kind == "control":
             table = {key: as_rows(part) for key, part in inputs.items()}
             control = self.registry.control(self.candidate.component, str(self.folder))
@@ -115,11 +119,11 @@ class Bundle:
         model = self.model(inputs)
         found = []
         whole = {key: part.arrays for key, part in inputs.items()}
-        if self.domains and DOMAIN in columns:
-            codes = domain_codes(columns[DOMAIN], self.domains)
+        if self.domains and domains is not None:
+            codes = domain_codes(domains, self.domains)
             whole[DOMAIN] = {"code": codes.to(self.device)}
         with torch.inference_mode(), precision(self.device):
-            for rows in slices(len(next(iter(columns.values()))), ENCODE_BATCH):
+            for rows in slices(len(next(iter(inputs.values())).present), ENCODE_BATCH):
                 arrays = {
                     key: {name: array[rows] for name, array in part.items()}
                     for key, part in whole.items()

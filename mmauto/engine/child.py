@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from multiprocessing.connection import Client, Connection
 
-from mmauto.engine.jobs import Setup
+from mmauto.engine.jobs import ExplainJob, ProbeJob, Setup
 
 
 def serve(connection: Connection) -> None:
@@ -31,8 +31,13 @@ def serve(connection: Connection) -> None:
         keep: Mapping[int, bool] = connection.recv()
         return keep
 
-    while (jobs := connection.recv()) is not None:
-        executor.run_pack(jobs, report)
+    while (work := connection.recv()) is not None:
+        if isinstance(work, ProbeJob):
+            executor.probe(work, lambda *answer: connection.send(("answer", answer)))
+        elif isinstance(work, ExplainJob):
+            executor.explain(work, lambda *seen: connection.send(("seen", seen)))
+        else:
+            executor.run_pack(work, report)
         connection.send(("end", None))
 
 

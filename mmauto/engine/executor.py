@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.costs import Latency
+from mmauto.engine.explain import Take, explain
 from mmauto.engine.features import Features, Inputs
 from mmauto.engine.finetune import FineTuneRun
-from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
+from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.probe import probe
 from mmauto.engine.random_state import free_memory
 from mmauto.engine.runs import ControlRun, FusionRun, Run
 from mmauto.engine.train_space import FINETUNE
 from mmauto.registry import Registry, load_registry
+from mmauto.views import Predictions
 
 
 class Executor(Runner):
@@ -70,6 +74,29 @@ class Executor(Runner):
                     runs.remove(run)
             epoch += 1
         return [outcomes[job.id] for job in jobs]
+
+    def probe(self, job: ProbeJob, take: Callable[[str, str, Predictions], None]) -> None:
+        """Ask kept models: ``take(arm, question, predictions)`` for each; see `ProbeJob`."""
+        columns = {k: c.take(job.rows) for k, c in self.setup.dataset.columns.items()}
+        folders = {arm: Path(folder) for arm, folder in job.folders.items()}
+        torch.set_num_threads(self.setup.encoding_threads)
+        try:
+            found = probe(
+                folders, columns, job.spoilt, self.registry, self.setup.device, job.seed,
+                self.features.say,
+            )  # fmt: skip
+            for arm, question, given in found:
+                take(arm, question.name if question else "", given)
+        finally:
+            torch.set_num_threads(self.setup.threads)
+
+    def explain(self, job: ExplainJob, take: Take) -> None:
+        """Ask a kept model what it looks at; see `mmauto.engine.explain`."""
+        torch.set_num_threads(self.setup.encoding_threads)
+        try:
+            explain(job, self.setup, self.registry, take)
+        finally:
+            torch.set_num_threads(self.setup.threads)
 
     def close(self) -> None:
         """Forget the features; this process itself holds nothing else."""

@@ -68,6 +68,7 @@ class TrialJob:
         score_test: predict the test split too (confirmation only).
         bundle: a folder to save the trained model to.
         measure: time predictions for ``Costs``.
+        soup: so many of a run's best checkpoints may be averaged (`mmauto.engine.soup`); 1: none.
         pack: jobs of one generation with the same text (not empty) have the same shapes and may
             train as one stacked model.
     """
@@ -80,7 +81,43 @@ class TrialJob:
     score_test: bool = False
     bundle: str | None = None
     measure: bool = False
+    soup: int = 1
     pack: str = ""
+
+
+@dataclass(frozen=True)
+class ProbeJob:
+    """Kept models to ask about changed rows; see `mmauto.engine.probe`.
+
+    Attributes:
+        folders: arm -> its bundle.
+        rows: ``(M,)`` rows of the data.
+        spoilt: so many of them, from the first, are spoilt, too.
+    """
+
+    folders: Mapping[str, str]
+    rows: np.ndarray
+    spoilt: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class ExplainJob:
+    """A kept model to ask what it looks at in some rows; see `mmauto.engine.explain`.
+
+    Attributes:
+        folder: its bundle.
+        rows: ``(M,)`` rows of the data.
+        outputs: ``(M,)`` the output of the primary target that each row is asked about.
+        signs: ``(M,)`` 1, or -1 where the answer is that the output is low.
+        seconds: pieces are hidden for so long; without them, rows are shown all the same.
+    """
+
+    folder: str
+    rows: np.ndarray
+    outputs: np.ndarray
+    signs: np.ndarray
+    seconds: float
 
 
 @dataclass(frozen=True)

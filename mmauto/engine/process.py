@@ -12,13 +12,13 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Listener
 from typing import IO, Any
 
-from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
+from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
 from mmauto.errors import MmautoError
-from mmauto.views import Failure
+from mmauto.views import Failure, Predictions, Shown
 
 LOG_TAIL = 12
 
@@ -84,26 +84,51 @@ class ProcessExecutor(Runner):
         self.done(outcome)
         return outcome
 
+    def probe(self, job: ProbeJob, take: Callable[[str, str, Predictions], None]) -> None:
+        """Ask kept models; see `mmauto.engine.executor.Executor.probe`.
+
+        Raises:
+            LostExecutorError: the child died or fell silent.
+        """
+        self._talk(job, {"answer": lambda answer: take(*answer)})
+
+    def explain(self, job: ExplainJob, take: Callable[[int, str, Shown | str], None]) -> None:
+        """Ask a kept model what it looks at; see `mmauto.engine.executor.Executor.explain`.
+
+        Raises:
+            LostExecutorError: the child died or fell silent.
+        """
+        self._talk(job, {"seen": lambda seen: take(*seen)})
+
     def _attempt(
         self, jobs: Sequence[TrialJob], report: Report, outcomes: dict[int, Outcome]
     ) -> None:
+        def end(outcome: Outcome) -> None:
+            outcomes[outcome.id] = outcome
+            self.done(outcome)
+
+        def tell(content: tuple[int, Mapping[int, float]]) -> None:
+            assert self.child is not None
+            self.child.send(report(*content))
+
+        self._talk(list(jobs), {"outcome": end, "epoch": tell})
+
+    def _talk(self, work: Any, hear: Mapping[str, Callable[[Any], None]]) -> None:
+        """Hand out work and hear what the child says until it has ended."""
         assert self.setup is not None, "use() comes first"
         if self.child is None:
             self.child = _Child()
             self.child.connect(self.setup)
         try:
-            self.child.send(list(jobs))
+            self.child.send(work)
             while True:
                 word, content = self.child.receive(self.silence)
                 if word == "end":
                     return
                 if word == "say":
                     self.say(content)
-                elif word == "outcome":
-                    outcomes[content.id] = content
-                    self.done(content)
                 else:
-                    self.child.send(report(*content))
+                    hear[word](content)
         except BaseException:  # lost, or Ctrl-C in the coordinator: half-done work is void
             self._end()
             raise

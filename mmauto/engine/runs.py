@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import Tensor
+
 from mmauto.engine.batches import Data
 from mmauto.engine.controls import fit_control
 from mmauto.engine.costs import peak_memory
@@ -16,9 +18,11 @@ from mmauto.engine.entries import FORMS
 from mmauto.engine.failures import classify
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Outcome, TrialJob
+from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel, count, seeded_build
 from mmauto.engine.random_state import random_state, seeded_state, set_random_state
 from mmauto.engine.save import save_control, save_model
+from mmauto.engine.soup import greedy_soup
 from mmauto.engine.train import Pack, Slot, check_defined, predict
 from mmauto.views import Costs
 
@@ -184,10 +188,27 @@ class FusionRun(Run):
         curve, losses = tuple(slot.curve), tuple(slot.losses)
         return replace(self.failed(slot.job, error), curve=curve, losses=losses)
 
+    def _soup(self, slot: Slot) -> float:
+        """Leave the best average of checkpoints in the model; its validation metric."""
+        own, rows = self.executor, self.executor.setup.splits.valid
+        primary, sign = own.setup.primary, 1.0 if METRICS[own.setup.metric].maximise else -1.0
+        truth, spec = own.setup.targets[primary][rows], own.setup.specs[primary]
+
+        def value_of(state: Mapping[str, Tensor]) -> float:
+            slot.model.load_state_dict(state)
+            given = predict(slot.model, self.data, own.loss, rows)[primary]
+            return sign * score(own.setup.metric, spec, truth, given)
+
+        value, state = greedy_soup(slot.kept, value_of)
+        slot.model.load_state_dict(state)
+        return sign * value
+
     def _outcome(self, slot: Slot, pruned: bool) -> Outcome:
         own, job = self.executor, slot.job
         splits, device, start = own.setup.splits, own.features.device, time.perf_counter()
         model, inputs = slot.rewind(), self.inputs[job.id]
+        if job.soup > 1:
+            slot.value = self._soup(slot)
         valid = predict(model, self.data, own.loss, splits.valid)
         test = predict(model, self.data, own.loss, splits.test) if job.score_test else {}
         costs = Costs(slot.seconds, count(model), peak_memory=peak_memory(device))

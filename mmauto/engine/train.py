@@ -52,6 +52,7 @@ class Slot:
 
     Attributes:
         best: the model's state at its best epoch; see `Slot.rewind`.
+        kept: value (signed) and state of the best epochs, where a soup is wanted.
         error: what ended it.
         seconds: its share of the pack's time.
     """
@@ -63,6 +64,7 @@ class Slot:
     curve: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
+    kept: list[tuple[float, dict[str, Tensor]]] = field(default_factory=list)
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -75,6 +77,12 @@ class Slot:
             or epoch + 1 >= self.job.epochs
             or epoch - self.best_epoch >= self.job.patience
         )
+
+    def keep(self, value: float) -> None:
+        """Remember the state of this epoch if it is among the best ones."""
+        state = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.kept = sorted([*self.kept, (value, state)], key=lambda pair: -pair[0])
+        del self.kept[self.job.soup :]
 
     def rewind(self) -> MultimodalModel:
         """The model at its best epoch."""
@@ -185,6 +193,8 @@ class Pack:
             if math.isnan(slot.value) or self.sign * value > self.sign * slot.value:
                 slot.value, slot.best_epoch = value, len(slot.curve) - 1
                 slot.best = {n: t.clone() for n, t in slot.model.state_dict().items()}
+            if slot.job.soup > 1:
+                slot.keep(self.sign * value)
 
     def drop(self, gone: Sequence[Slot]) -> None:
         """Take trials out: those that stay move together."""

@@ -8,24 +8,61 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from mmauto.views import Block, Code, Figure, Table, Text
+from mmauto.blocks import Block, Code, Figure, Gallery, Headline, Table, Text
+from mmauto.report.gallery import render_gallery
+from mmauto.report.thin import MOST_POINTS, thinned
 
 LONG = 40
+"""Characters from which a cell is a sentence, which wraps."""
+
+FINDER = (
+    '<p class="finder"><input type="search" placeholder="filter rows" aria-label="filter rows">'
+    '<output aria-live="polite"></output></p>'
+)
+
+FILTERED = 8
+"""Rows from which a sortable table has a box that filters them."""
+
+TALL = 25
+"""Rows from which a table scrolls in a window of its own, under its heads."""
+
+STYLES = ("lead", "note", "warning")
+
+FOLDED = 16
+"""Lines from which a piece of code is folded away under its caption."""
 
 
 def render_block(block: Block, name: str) -> str:
     """One block; ``name`` is unique on the page."""
     if isinstance(block, Text):
-        style = f' class="{block.style}"' if block.style in ("lead", "note") else ""
+        style = f' class="{block.style}"' if block.style in STYLES else ""
         return f"<p{style}>{escape(block.text)}</p>"
+    if isinstance(block, Headline):
+        return render_headline(block)
     if isinstance(block, Table):
-        return render_table(block)
+        return render_table(block, name)
     if isinstance(block, Figure):
         return render_figure(block, name)
+    if isinstance(block, Gallery):
+        return render_gallery(block)
     return render_code(block)
 
 
-def render_table(table: Table) -> str:
+def render_headline(headline: Headline) -> str:
+    """The answer on a card; the badge's colour only repeats its words."""
+    numbers = "".join(
+        f"<div><dt>{escape(one.label)}</dt><dd><strong>{escape(one.value)}</strong>"
+        f"<span>{escape(one.note)}</span></dd></div>"
+        for one in headline.numbers
+    )
+    tone = headline.tone if headline.tone in ("good", "bad") else "open"
+    return (
+        f'<div class="headline {tone}"><p class="decision">{escape(headline.badge)}</p>'
+        f"{f'<dl>{numbers}</dl>' if numbers else ''}</div>"
+    )
+
+
+def render_table(table: Table, name: str) -> str:
     """A table that scrolls sideways by itself, so that a narrow page does not."""
     columns = [[row[place] for row in table.rows] for place in range(len(table.columns))]
     numeric = [_numeric(cells) for cells in columns]
@@ -41,32 +78,52 @@ def render_table(table: Table) -> str:
             for cell, right, places in zip(row, numeric, digits, strict=True)
         )
         lines.append(f"<tr>{cells}</tr>")
-    caption = f'<p class="note">{escape(table.caption)}</p>' if table.caption else ""
     kind = ' class="sortable"' if table.sortable else ""
+    tall = " tall" if len(table.rows) > TALL else ""
+    finder = FINDER if table.sortable and len(table.rows) >= FILTERED else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table{kind}>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>{caption}"
+        f'<figure class="table">{finder}'
+        f'<div class="scroll{tall}" tabindex="0" role="region" aria-label="table"><table{kind}>'
+        f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f"{_foot(table.caption, name, 'table')}</figure>"
     )
 
 
 def render_figure(figure: Figure, name: str) -> str:
     """A placeholder and its data as JSON, which the page's script draws."""
-    body = {"data": list(figure.data), "layout": dict(figure.layout)}
+    data, points = thinned(figure.data)
+    body = {"data": data, "layout": dict(figure.layout)}
+    caption = figure.caption
+    if points > MOST_POINTS:
+        caption += f" Of {points:,} points about {MOST_POINTS:,} are drawn, evenly chosen."
     return (
         f'<figure><div class="plot" id="{escape(name)}" role="img" '
         f'aria-label="{escape(figure.alt)}" style="height:{int(figure.height)}px"></div>'
         f'<script type="application/json" data-for="{escape(name)}">{safe_json(body)}</script>'
-        f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
+        f"{_foot(caption, name, 'figure')}</figure>"
+    )
+
+
+def _foot(caption: str, name: str, of: str) -> str:
+    """What to know about a table or a figure, and its data to take along."""
+    return (
+        f'<figcaption><span>{escape(caption)}</span><button type="button" class="csv" '
+        f'data-name="{escape(name)}" aria-label="download the data of this {of} as CSV">CSV'
+        "</button></figcaption>"
     )
 
 
 def render_code(code: Code) -> str:
-    """Preformatted text with a button that copies it."""
-    caption = f"<p>{escape(code.caption)}</p>" if code.caption else ""
-    return (
-        f'{caption}<div class="code"><button type="button" class="copy">copy</button>'
+    """Preformatted text with a button that copies it; long text is folded away."""
+    body = (
+        '<div class="code"><button type="button" class="copy">copy</button>'
         f'<pre tabindex="0">{escape(code.text)}</pre></div>'
     )
+    count = code.text.count("\n") + 1
+    if count > FOLDED:
+        title = f"{escape(code.caption)} <small>{count} lines</small>"
+        return f"<details><summary>{title}</summary>{body}</details>"
+    return f"{f'<p>{escape(code.caption)}</p>' if code.caption else ''}{body}"
 
 
 def safe_json(value: Any) -> str:
@@ -94,7 +151,8 @@ def shown(cell: str | int | float | None, digits: int = 3) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, float):
-        return f"{cell:,.{digits}f}"
+        small = 0 < cell < 0.5 * 10**-digits  # a p value is never 0
+        return f"< {10**-digits:.{digits}f}" if small else f"{cell:,.{digits}f}"
     return cell
 
 

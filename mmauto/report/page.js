@@ -1,90 +1,55 @@
 "use strict";
+// the page: theme, contents, tables, copying, printing; figures.js draws
 (() => {
   const root = document.documentElement;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // ------------------------------------------------------------------------------- theme
   const dark = () => root.dataset.theme
     ? root.dataset.theme === "dark"
     : matchMedia("(prefers-color-scheme: dark)").matches;
+  const toggle = document.getElementById("theme");
+  const named = () => { toggle.textContent = dark() ? "light" : "dark"; };
+  named();
+  toggle.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    try { localStorage.setItem("mmauto-theme", root.dataset.theme); } catch { /* not allowed here */ }
+    named();
+    figures.draw();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { named(); figures.draw(); });
 
-  // figures come without colours of their own for ground, text and grid: the page gives them
-  const dressed = (layout) => {
-    const style = getComputedStyle(root);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    const narrow = innerWidth < 640;
-    const result = structuredClone(layout);
-    const axis = { gridcolor: colour("--line"), zerolinecolor: colour("--line"), linecolor: colour("--line"), automargin: true };
-    for (const key of Object.keys(result)) {
-      if (/^[xy]axis\d*$/.test(key)) result[key] = { ...axis, ...result[key] };
-    }
-    result.xaxis = { ...axis, ...result.xaxis };
-    result.yaxis = { ...axis, ...result.yaxis };
-    for (const key of Object.keys(result)) {
-      if (/^[xy]axis\d*$/.test(key) && result[key].title) {
-        result[key].title = { standoff: 8, ...result[key].title, font: { size: narrow ? 11 : 13, color: colour("--soft") } };
+  // ---------------------------------------------------------------------------- contents
+  const links = all("nav a");
+  const menu = document.getElementById("menu");
+  const sections = links.map((link) => document.getElementById(link.hash.slice(1)));
+  const mark = () => {
+    const end = innerHeight + scrollY >= root.scrollHeight - 2 && scrollY > 0;
+    let current = 0;
+    sections.forEach((section, place) => {
+      if (section.getBoundingClientRect().top < innerHeight / 3) current = place;
+    });
+    if (end) current = sections.length - 1;
+    links.forEach((link, place) => {
+      if (place !== current) { link.removeAttribute("aria-current"); return; }
+      if (!link.hasAttribute("aria-current")) {
+        link.setAttribute("aria-current", "location");
+        menu.querySelector("span").textContent = link.textContent;
       }
-    }
-    for (const shape of result.shapes || []) {
-      if (shape.line && shape.line.color === "text") shape.line.color = colour("--soft");
-    }
-    for (const note of result.annotations || []) {
-      if (!note.font || !note.font.color) note.font = { ...note.font, color: colour("--soft") };
-    }
-    const below = { orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top" };
-    return {
-      margin: { l: narrow ? 8 : 60, r: narrow ? 8 : 24, t: 16, b: 48 },
-      legend: below,
-      ...result,
-      autosize: true,
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: narrow ? 11 : 13, color: colour("--text") },
-      hoverlabel: { bgcolor: colour("--raised"), bordercolor: colour("--line"), font: { color: colour("--text") } },
-    };
+    });
   };
-
-  const plots = [...document.querySelectorAll("script[data-for]")].map((script) => ({
-    place: document.getElementById(script.dataset.for),
-    figure: JSON.parse(script.textContent),
-  }));
-  const coloured = (trace) => {
-    const text = getComputedStyle(root).getPropertyValue("--text").trim();
-    const copy = structuredClone(trace);
-    for (const part of ["marker", "line", "error_x", "error_y", "textfont"]) {
-      if (copy[part] && copy[part].color === "text") copy[part].color = text;
-    }
-    return copy;
-  };
-  const draw = () => {
-    for (const { place, figure } of plots) {
-      Plotly.react(place, figure.data.map(coloured), dressed(figure.layout),
-        { responsive: true, displaylogo: false, displayModeBar: false });
-    }
-  };
-  if (plots.length) {
-    draw();
-    addEventListener("resize", () => { clearTimeout(draw.timer); draw.timer = setTimeout(draw, 150); });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  const open = (state) => menu.setAttribute("aria-expanded", String(state));
+  if (links.length) {
+    mark();
+    addEventListener("scroll", () => requestAnimationFrame(mark), { passive: true });
+    menu.addEventListener("click", () => open(menu.getAttribute("aria-expanded") !== "true"));
+    addEventListener("keydown", (event) => { if (event.key === "Escape") open(false); });
+    for (const link of links) link.addEventListener("click", () => open(false));
   }
 
-  document.getElementById("theme").addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    if (plots.length) draw();
-  });
-
-  // paper is light and narrow, whatever the screen is
-  let chosen;
-  addEventListener("beforeprint", () => {
-    chosen = root.dataset.theme;
-    root.dataset.theme = "light";
-    root.classList.add("printing");
-    if (plots.length) draw();
-  });
-  addEventListener("afterprint", () => {
-    if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
-    root.classList.remove("printing");
-    if (plots.length) draw();
-  });
-
+  // ------------------------------------------------------------------------------ tables
   const number = (cell) => cell.dataset.sort === undefined ? NaN : parseFloat(cell.dataset.sort);
-  for (const table of document.querySelectorAll("table.sortable")) {
+  for (const table of all("table.sortable")) {
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
       const down = head.getAttribute("aria-sort") === "ascending";
@@ -102,12 +67,68 @@
       table.tBodies[0].append(...rows);
     }));
   }
+  for (const finder of all(".finder")) {
+    const [box, told] = finder.children;
+    const rows = all("tbody tr", finder.parentElement);
+    box.addEventListener("input", () => {
+      const words = box.value.toLowerCase().split(/\s+/);
+      for (const row of rows) {
+        const cells = [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase();
+        row.hidden = !words.every((word) => cells.includes(word));
+      }
+      const left = rows.filter((row) => !row.hidden).length;
+      told.textContent = box.value.trim() ? `${left} of ${rows.length}` : "";
+    });
+  }
 
-  for (const button of document.querySelectorAll(".copy")) {
+  // --------------------------------------------------------------------------------- CSV
+  const inert = (cell) => typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) && isNaN(cell)
+    ? `'${cell}` : String(cell ?? "");
+  const written = (cell) => /[",\n\r]/.test(inert(cell))
+    ? `"${inert(cell).replaceAll('"', '""')}"` : inert(cell);
+  const tabled = (table) => [
+    [...table.tHead.rows[0].cells].map((head) => head.textContent),
+    ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => [...row.cells].map(
+      (cell) => cell.dataset.sort !== undefined ? Number(cell.dataset.sort)
+        : cell.textContent === "–" ? "" : cell.textContent)),
+  ];
+  for (const button of all(".csv")) {
+    button.addEventListener("click", () => {
+      const table = button.closest("figure").querySelector("table");
+      const rows = table ? tabled(table) : figures.rows(button.dataset.name);
+      const text = rows.map((row) => row.map(written).join(",") + "\r\n").join("");
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+      link.download = `${button.dataset.name}.csv`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    });
+  }
+
+  for (const button of all(".copy")) {
     button.addEventListener("click", async () => {
       const text = button.nextElementSibling.textContent;
       try { await navigator.clipboard.writeText(text); button.textContent = "copied"; }
       catch { getSelection().selectAllChildren(button.nextElementSibling); button.textContent = "selected"; }
     });
   }
+
+  // ---------------------------------------------- paper is light and narrow, and shows all
+  let chosen, folded;
+  addEventListener("beforeprint", () => {
+    chosen = root.dataset.theme;
+    folded = all("details:not([open])");
+    for (const part of folded) part.open = true;
+    root.dataset.theme = "light";
+    root.classList.add("printing");
+    figures.drawNow();
+  });
+  addEventListener("afterprint", () => {
+    if (chosen) root.dataset.theme = chosen; else delete root.dataset.theme;
+    for (const part of folded) part.open = false;
+    root.classList.remove("printing");
+    figures.drawNow();
+  });
+
+  figures.draw();
 })();

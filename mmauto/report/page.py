@@ -8,9 +8,10 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from mmauto.blocks import Block
 from mmauto.contracts import Section
 from mmauto.report.blocks import render_block
-from mmauto.views import Figure, StudyView
+from mmauto.views import StudyView
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -18,36 +19,24 @@ POLICY = (
 )
 """No request leaves the page, whatever a text or a figure contains."""
 
+THEME = (
+    'try{const theme=localStorage.getItem("mmauto-theme");'
+    'if(theme==="dark"||theme==="light")document.documentElement.dataset.theme=theme}catch{}'
+)
+"""Before anything is painted; storage is forbidden in some windows."""
+
+MENU = (
+    '<button type="button" id="menu" aria-expanded="false" aria-controls="contents">'
+    "<span>contents</span></button>"
+)
+"""The contents on a narrow page: a bar that says where the reader is."""
+
 
 def render_page(view: StudyView, sections: Sequence[Section]) -> str:
     """The report of a study; a section that fails says so in its place."""
-    parts, names = [], []
     ordered = sorted(sections, key=lambda section: (section.order, section.name))
-    drawn = False
-    for section in ordered:
-        body, figures = _section(section, view)
-        if body:
-            names.append((section.name, section.title))
-            parts.append(
-                f'<section id="{escape(section.name)}"><h2>{escape(section.title)}</h2>{body}'
-                "</section>"
-            )
-            drawn = drawn or figures
-    links = "".join(
-        f'<li><a href="#{escape(name)}">{escape(title)}</a></li>' for name, title in names
-    )
-    # the library is 4 MB: a page without a figure does without it
-    library = f"<script>{_plotly()}</script>" if drawn else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>{escape(view.name)} · mmauto</title><style>{_asset('page.css')}</style></head>"
-        f'<body><a class="skip" href="#main">to the content</a>{_header(view)}'
-        f'<div class="columns"><nav aria-label="sections"><ol>{links}</ol></nav>'
-        f'<main id="main">{"".join(parts)}</main></div>{_footer(view)}'
-        f"{library}<script>{_asset('page.js')}</script></body></html>\n"
-    )
+    parts = [(section.name, section.title, _section(section, view)) for section in ordered]
+    return render(view.name, _header(view), parts, _footer(view))
 
 
 def write_report(view: StudyView, sections: Sequence[Section], path: Path) -> None:
@@ -58,16 +47,13 @@ def write_report(view: StudyView, sections: Sequence[Section], path: Path) -> No
     fresh.replace(path)
 
 
-def _section(section: Section, view: StudyView) -> tuple[str, bool]:
+def _section(section: Section, view: StudyView) -> str:
     try:
         blocks = list(section.render(view))
-        html = "".join(
-            render_block(block, f"{section.name}-{place}") for place, block in enumerate(blocks)
-        )
+        return render_blocks(section.name, blocks)
     except Exception as error:
         text = f"section {section.name!r} could not be made: {type(error).__name__}: {error}"
-        return f'<p class="broken">{escape(text)}</p>', False
-    return html, any(isinstance(block, Figure) for block in blocks)
+        return f'<p class="broken">{escape(text)}</p>'
 
 
 def _header(view: StudyView) -> str:
@@ -104,3 +90,35 @@ def _plotly() -> str:
 
     source: str = get_plotlyjs()
     return source
+
+
+def render(title: str, header: str, sections: Sequence[tuple[str, str, str]], footer: str) -> str:
+    """The whole page.
+
+    Args:
+        header, footer: HTML.
+        sections: name, title and HTML of each; those without HTML are left out.
+    """
+    kept = [(escape(name), escape(heading), body) for name, heading, body in sections if body]
+    links = "".join(f'<li><a href="#{name}">{heading}</a></li>' for name, heading, _ in kept)
+    parts = "".join(
+        f'<section id="{name}"><h2>{heading}</h2>{body}</section>' for name, heading, body in kept
+    )
+    # the library is 4 MB: a page without a figure does without it
+    library = f"<script>{_plotly()}</script>" if "<figure>" in parts else ""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>{escape(title)} · mmauto</title><style>{_asset('page.css')}</style>"
+        f"<script>{THEME}</script></head>"
+        f'<body><a class="skip" href="#main">to the content</a>{header}'
+        f'<div class="columns"><nav aria-label="sections">{MENU}<ol id="contents">{links}</ol></nav>'
+        f'<main id="main">{parts}</main></div>{footer}'
+        f"{library}<script>{_asset('figures.js')}\n{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def render_blocks(name: str, blocks: Sequence[Block]) -> str:
+    """The blocks of the section of that name."""
+    return "".join(render_block(block, f"{name}-{place}") for place, block in enumerate(blocks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mmauto.views import Predictions
 
 PREDICTIONS = "predictions"
 TRUTH = f"{PREDICTIONS}/truth.npz"
+SUBGROUPS = "subgroups/"
 
 
 def save_truth(
@@ -20,8 +22,12 @@ def save_truth(
     truth: Mapping[str, Predictions],
     groups: Mapping[str, np.ndarray | None],
     ids: Mapping[str, np.ndarray],
+    subgroups: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> None:
     """The labels, groups and ids of the validation and test rows, before a study is created.
+
+    Args:
+        subgroups: column -> subgroup labels of the test rows.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -33,6 +39,7 @@ def save_truth(
         if labels is not None:
             arrays[f"groups/{split}"] = labels.astype(np.str_)
     arrays |= {f"ids/{side}": names.astype(np.str_) for side, names in ids.items()}
+    arrays |= {f"{SUBGROUPS}{name}": found.astype(np.str_) for name, found in subgroups.items()}
     try:
         (folder / PREDICTIONS).mkdir(parents=True, exist_ok=True)
         save_arrays(folder / TRUTH, arrays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, Update, delete, insert, select, 
 
 from mmauto.space import Params
 from mmauto.store.database import connect, sqlite_url
-from mmauto.store.files import PREDICTIONS, TRUTH, load_arrays, save_arrays, under
+from mmauto.store.files import PREDICTIONS, SUBGROUPS, TRUTH, load_arrays, save_arrays, under
 from mmauto.store.rows import failure_of, task_of
 from mmauto.store.schema import arms, epochs, studies, trials
 from mmauto.store.writer import Writer
@@ -273,6 +273,12 @@ class StudyStore:
             )  # fmt: skip
         return found
 
+    def validated(self) -> Iterator[tuple[str, Predictions]]:
+        """Arm and validation predictions of each trial of the search that has any."""
+        for row in self.rows("search"):
+            if row.predictions and row.state in ("complete", "pruned"):
+                yield row.arm, under("valid/", load_arrays(self.folder / row.predictions))
+
     def truth(
         self,
     ) -> tuple[dict[str, Predictions], dict[str, np.ndarray | None], dict[str, np.ndarray]]:
@@ -284,6 +290,10 @@ class StudyStore:
             {split: arrays.get(f"groups/{split}") for split in splits},
             under("ids/", arrays),
         )
+
+    def subgroups(self) -> dict[str, np.ndarray]:
+        """Column -> subgroup labels of the test rows; none where none were named."""
+        return under(SUBGROUPS, load_arrays(self.folder / TRUTH))
 
     def rows(self, purpose: str) -> Sequence[Row[Any]]:
         """Rows of ``mmauto_trials``, those included that this process has yet to write."""

@@ -84,6 +84,7 @@ class Confirmation:
                 derived(self.config.seed, "confirm", str(place)),
                 self.config.epochs, self.config.patience, score_test=True,
                 bundle=str(self._bundle(arm.name, place)), measure=place == 0,
+                soup=self.config.soup,
             )
             for identity, place, params in todo
         ]  # fmt: skip

@@ -13,8 +13,10 @@ from mmauto.config import StudyConfig
 from mmauto.data.checks import check_dataset, keep_twins_together, twins_of
 from mmauto.data.columns import DOMAIN
 from mmauto.data.dataset import Dataset
+from mmauto.data.folds import declared, fold_splits
 from mmauto.data.places import cache_folder
 from mmauto.data.splits import Splits, fingerprint, make_splits
+from mmauto.data.subgroups import subgroup_cells, subgroup_labels
 from mmauto.data.targets import encode_targets
 from mmauto.engine.jobs import Setup
 from mmauto.engine.metrics import default_metric, resolve_metric, score
@@ -67,6 +69,14 @@ class Prepared:
             side: self.setup.dataset.ids[rows] for side, rows in self.setup.splits.sides().items()
         }
 
+    def subgroups(self) -> dict[str, np.ndarray]:
+        """Column -> subgroup labels of the test rows."""
+        splits = self.setup.splits
+        return {
+            name: subgroup_labels(cells, splits.train)[splits.test]
+            for name, cells in self.setup.dataset.subgroups.items()
+        }
+
     def _scored(self) -> dict[str, np.ndarray]:
         return {"valid": self.setup.splits.valid, "test": self.setup.splits.test}
 
@@ -96,6 +106,7 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
                 given[key] = getattr(config, key)
         if config.data is not None:
             given |= {"max_bad": config.max_bad, "unlabelled": unlabelled}
+            given |= {"subgroup": config.subgroup} if config.subgroup else {}
         return registry.task(config.task, "--task").load(
             config.data, {**given, "seed": config.seed}
         )
@@ -103,8 +114,9 @@ def load(config: StudyConfig, registry: Registry) -> Dataset:
 
     assert config.data is not None
     return read_table(
-        config.data, name=config.name, metric=config.metric, roles=config.roles,
-        max_bad=config.max_bad, separator=config.separator, unlabelled=unlabelled, **named,
+        config.data, name=config.whole.name, metric=config.metric, roles=config.roles,
+        max_bad=config.max_bad, separator=config.separator, unlabelled=unlabelled,
+        subgroup=config.subgroup, **named,
     )  # fmt: skip
 
 
@@ -156,10 +168,11 @@ def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
         MmautoError: the data or the configuration cannot be used.
     """
     dataset = load(config, registry)
+    dataset = replace(dataset, subgroups=subgroup_cells(dataset, config.subgroup))
     config = resolved(config, dataset)
     twins = twins_of(dataset)
     dataset = keep_twins_together(dataset, twins)
-    splits = make_splits(dataset, config.seed)
+    dataset, splits = _split(dataset, config)
     specs, targets, odd = encode_targets(dataset, splits)
     primary = next(iter(specs))
     metric = config.metric or dataset.targets[primary].metric or default_metric(specs[primary].kind)
@@ -185,6 +198,13 @@ def prepare(config: StudyConfig, registry: Registry, device: str) -> Prepared:
         config, setup, task, tuple(sorted(findings, key=lambda found: not found.warning)),
         fingerprint(dataset, splits), ceiling(dataset, splits, specs, targets, metric),
     )  # fmt: skip
+
+
+def _split(dataset: Dataset, config: StudyConfig) -> tuple[Dataset, Splits]:
+    """The rows of each side; of one fold, with the classes of all, where it is one."""
+    if not config.folds:
+        return dataset, make_splits(dataset, config.seed)
+    return declared(dataset), fold_splits(dataset, config.seed, config.folds, max(1, config.fold))
 
 
 def ceiling(

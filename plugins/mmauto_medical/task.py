@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 METRIC = "balanced_accuracy"
 _SCHEMA = {"image": ("image",), "text": ("text",), "target": ("label",)}
 _COLUMNS = ("image", "text", "tabular", "target", "group", "split", "id", "image_folder", "max_bad",
-            "separator", "roles", "domain", "unlabelled")  # fmt: skip
+            "separator", "roles", "domain", "subgroup", "unlabelled")  # fmt: skip
 
 
 class Medical(Task):

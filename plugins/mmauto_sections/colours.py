@@ -14,19 +14,25 @@ HUES = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#8C8C8C",
 )  # fmt: skip
 DASHES = ("solid", "dot", "dash")
-SYMBOLS = {"fusion": "circle", "single": "square", "control": "diamond"}
-KINDS = {"fusion": "fusion", "single": "one modality", "control": "control"}
+SYMBOLS = {"fusion": "circle", "single": "square", "control": "diamond", "ensemble": "star"}
+KINDS = {
+    "fusion": "fusion", "single": "one modality", "control": "control",
+    "ensemble": "several averaged",
+}  # fmt: skip
+KIND_HUES = {"fusion": HUES[0], "single": HUES[1], "control": HUES[7], "ensemble": HUES[2]}
 
 
 def styles(study: StudyView) -> dict[str, dict[str, Any]]:
-    """arm -> ``color``, ``dash`` and ``symbol``."""
+    """arm -> ``color``, ``dash`` and ``symbol``; of the ensemble, too, where there is one."""
+    averaged = study.comparison.ensemble
+    arms = [*study.arms, *([averaged.standing.arm] if averaged else [])]
     return {
         arm.name: {
             "color": HUES[place % len(HUES)],
             "dash": DASHES[place // len(HUES) % len(DASHES)],
             "symbol": SYMBOLS[arm.kind],
         }
-        for place, arm in enumerate(study.arms)
+        for place, arm in enumerate(arms)
     }
 
 
@@ -38,3 +44,8 @@ def plain(text: str) -> str:
 def metric_label(study: StudyView) -> str:
     """The metric as people write it."""
     return study.task.metric.replace("_", " ")
+
+
+def modality_hues(study: StudyView) -> dict[str, str]:
+    """Modality -> its colour, the same in every figure."""
+    return {key: HUES[place % len(HUES)] for place, key in enumerate(study.task.modalities)}

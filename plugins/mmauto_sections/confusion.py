@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from mmauto.plugin import (
     Table,
     TargetSpec,
     Text,
+    class_rates,
 )
+from mmauto_sections.brackets import bracketed
 from mmauto_sections.colours import plain
+from mmauto_sections.residuals import every, said
 
 
 class Confusion(Section):
@@ -30,7 +34,7 @@ class Confusion(Section):
     order = 80
 
     def render(self, study: StudyView) -> Sequence[Block]:
-        """One figure for the primary target."""
+        """One figure for the primary target, and the rates of its classes or labels."""
         spec = study.task.targets[study.task.primary]
         runs = [
             run for run in study.confirmations
@@ -42,33 +46,40 @@ class Confusion(Section):
         if spec.kind == "regression":
             return [_scatter(spec, truth, runs)]
         if spec.kind == "multilabel":
-            return [
-                Text("A confusion matrix needs one class a row; this target has several.", "note")
-            ]
-        return [_matrix(study, spec, truth, runs), _by_class(spec, truth, runs)]
+            note = "A confusion matrix needs one class a row; this target has several."
+            return [Text(note, "note"), _rates(study, len(runs))]
+        return [_matrix(study, spec, truth, runs), _rates(study, len(runs))]
 
 
-def _by_class(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Table:
-    """Precision, recall and F1 of each class, means over seeds."""
-    known = truth >= 0  # False for NaN, too
-    real = truth[known].astype(int)
-    rows: list[list[str | int | float | None]] = []
-    for place, name in enumerate(spec.classes):
-        each = [_rates(real == place, _guessed(run, spec)[known] == place) for run in runs]
-        precision, recall, f1 = np.mean(each, axis=0).tolist()
-        rows.append([plain(name), precision, recall, f1, int((real == place).sum())])
+def _rates(study: StudyView, seeds: int) -> Table:
+    """Precision, recall and F1 of each class or label, AUROC of labels."""
+    found = class_rates(study)
+    several = any(one.auroc is not None for one in found)
+    rows: list[list[str | int | float | None]] = [
+        [
+            one.name, *(_defined(part.value) for part in (one.precision, one.recall, one.f1)),
+            one.rows, *(bracketed(part) for part in (one.precision, one.recall, one.f1)),
+            *([bracketed(one.auroc)] if one.auroc is not None else []),
+        ]
+        for one in found
+    ]  # fmt: skip
+    what = "label" if several else "class"
     return Table(
-        ("class", "precision", "recall", "F1", "rows"), rows,
-        f"Each class on the test rows, means over {len(runs)} seeds: precision is the share right "
-        "of what was taken for the class, recall the share found of what is of the class, F1 their "
-        "harmonic mean; 0 where nothing was taken for it.",
+        (
+            what, "precision", "recall", "F1", "rows",
+            "precision, 95 %", "recall, 95 %", "F1, 95 %", *(["AUROC, 95 %"] if several else []),
+        ),
+        rows,
+        f"Each {what} on the test rows, means over {seeds} seeds with 95 % intervals over rows and "
+        f"seeds: precision is the share right of what was taken for the {what} (0 where nothing "
+        f"was), recall the share found of what is of the {what}, F1 their harmonic mean; a dash "
+        f"where no test row is of it.",
+        sortable=True,
     )  # fmt: skip
 
 
-def _rates(real: np.ndarray, said: np.ndarray) -> tuple[float, float, float]:
-    hits = float((real & said).sum())
-    precision, recall = hits / max(1, int(said.sum())), hits / max(1, int(real.sum()))
-    return precision, recall, 2 * precision * recall / max(precision + recall, 1e-12)
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _guessed(run: ConfirmationView, spec: TargetSpec) -> np.ndarray:
@@ -129,16 +140,17 @@ def _over(run: ConfirmationView, spec: TargetSpec) -> np.ndarray:
     """``(N,)`` the second class where its probability passes the threshold."""
     cut = run.thresholds.get(spec.name)
     limit = 0.5 if cut is None or not len(cut) else cut[0]
-    return np.asarray(run.test[spec.name][:, 0] >= limit).astype(int)
+    return np.asarray(run.test[spec.name][:, 0] > limit).astype(int)
 
 
 def _scatter(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationView]) -> Figure:
     known = ~np.isnan(truth)
     mean = np.mean([run.test[spec.name][:, 0] for run in runs], axis=0)
+    step = every(int(known.sum()))
     ends = [float(truth[known].min()), float(truth[known].max())]
     points: dict[str, Any] = {
         "type": "scatter", "mode": "markers", "name": "a row",
-        "x": truth[known].tolist(), "y": mean[known].tolist(),
+        "x": truth[known][::step].tolist(), "y": mean[known][::step].tolist(),
         "marker": {"size": 6, "opacity": 0.6, "color": "#0072B2"},
     }  # fmt: skip
     line = {
@@ -149,7 +161,7 @@ def _scatter(spec: TargetSpec, truth: np.ndarray, runs: Sequence[ConfirmationVie
         [points, line],
         {"xaxis": {"title": {"text": "true"}}, "yaxis": {"title": {"text": "predicted"}}},
         f"{spec.name} on the test rows, predictions averaged over {len(runs)} seeds; on the dotted "
-        "line they are exact.",
+        f"line they are exact.{said(step)}",
         f"Predicted against true {spec.name} for {int(known.sum())} test rows",
         460,
     )

@@ -10,64 +10,84 @@ from mmauto.plugin import Block, Section, StudyView, Table, Text
 
 
 class Data(Section):
-    """Rows a split, classes, ideal observers where known, and what was noted while reading."""
+    """Warnings, rows a split, classes, ideal observers where known, missing values, roles."""
 
     name = "data"
-    summary = "the data card: rows, classes, findings, roles of the columns, licence"
+    summary = "the data card: warnings, rows, classes, missing values, roles, licence"
     reference = "mmauto"
     title = "Data card"
-    order = 100
+    order = 130
 
     def render(self, study: StudyView) -> Sequence[Block]:
-        """Tables and notes."""
-        inputs = ", ".join(f"{key} ({kind})" for key, kind in study.task.modalities.items())
-        whole = (
-            "Rows of one group, or with an equal picture, stand on one side of the split."
-            if study.groups.get("test") is not None
-            else ""
-        )
-        blocks: list[Block] = [
-            Text(f"Inputs: {inputs}. {whole}".strip()),
-            Table(("split", "rows"), [[split, count] for split, count in study.rows.items()]),
-            *self._classes(study),
+        """What may spoil the answer first, then counts, then the rest."""
+        return [
+            *(Text(f"Warning: {found}", "warning") for found in study.findings if found.warning),
+            Text(_origin(study)),
+            Table(
+                ("split", "rows"),
+                [[split, count] for split, count in study.rows.items()],
+                "Rows of each split: models learn from train, choices are made on valid, test only "
+                "estimates.",
+            ),
+            *_classes(study),
+            *_ceiling(study),
+            *_remarks(study),
+            *_roles(study),
         ]
-        if study.ceiling:
-            blocks.append(
-                Table(
-                    ("ideal observer of", study.task.metric.replace("_", " ")),
-                    [[name, value] for name, value in study.ceiling.items()],
-                    "What the best possible use of each modality's findings reaches on the test "
-                    "rows; known because the data is simulated. No model can do better in "
-                    "expectation, though on few rows chance may put one above.",
-                )
-            )
-        return [*blocks, *_findings(study), *_roles(study), *_licence(study)]
-
-    def _classes(self, study: StudyView) -> Sequence[Block]:
-        spec = study.task.targets[study.task.primary]
-        if spec.kind not in ("binary", "multiclass"):
-            return []
-        rows: list[list[str | int | float | None]] = []
-        for place, name in enumerate(spec.classes):
-            counts = [
-                int(np.sum(study.truth[split][spec.name] == place)) for split in ("valid", "test")
-            ]
-            rows.append([name, *counts])
-        return [Table((f"{spec.name}", "valid", "test"), rows)]
 
 
-def _findings(study: StudyView) -> Sequence[Block]:
-    """Warnings as notes of their own, remarks after them."""
-    warned = [found for found in study.findings if found.warning]
-    rest = [found for found in study.findings if not found.warning]
-    rows = [("warning", found.text, found.action) for found in warned]
-    rows += [("remark", found.text, found.action) for found in rest]
-    if not rows:
-        return [Text("Nothing odd was found in the data before training.")]
+def _origin(study: StudyView) -> str:
+    kind = "simulated by mmauto" if study.task.simulated else "the user's own"
+    inputs = ", ".join(f"{key} ({kind})" for key, kind in study.task.modalities.items())
+    whole = (
+        " Rows of one group, or with an equal picture, stand on one side of the split."
+        if study.groups.get("test") is not None
+        else ""
+    )
+    return (
+        f"The data is {kind}; licence: {study.licence or 'not known to mmauto'}. "
+        f"Inputs: {inputs}.{whole}"
+    )
+
+
+def _classes(study: StudyView) -> Sequence[Block]:
+    spec = study.task.targets[study.task.primary]
+    if spec.kind not in ("binary", "multiclass"):
+        return []
+    rows: list[list[str | int | float | None]] = []
+    for place, name in enumerate(spec.classes):
+        counts = [
+            int(np.sum(study.truth[split][spec.name] == place)) for split in ("valid", "test")
+        ]
+        rows.append([name, *counts])
+    return [Table((spec.name, "valid", "test"), rows, f"Rows of each class of {spec.name}.")]
+
+
+def _ceiling(study: StudyView) -> Sequence[Block]:
+    if not study.ceiling:
+        return []
     return [
         Table(
-            ("", "found before training", "what was done"), rows,
-            f"{len(warned)} warnings, {len(rest)} remarks.",
+            ("ideal observer of", study.task.metric.replace("_", " ")),
+            [[name, value] for name, value in study.ceiling.items()],
+            "What the best possible use of each modality's findings reaches on the test rows; "
+            "known because the data is simulated. No model can do better in expectation, though on "
+            "few rows chance may put one above.",
+        )
+    ]
+
+
+def _remarks(study: StudyView) -> Sequence[Block]:
+    if not study.findings:
+        return [Text("Nothing odd was found in the data before training.")]
+    rows = [(found.text, found.action) for found in study.findings if not found.warning]
+    if not rows:
+        return []
+    return [
+        Table(
+            ("found before training", "what was done"), rows,
+            "Missing values and other remarks; what may spoil the answer stands above as a "
+            "warning.",
         )
     ]  # fmt: skip
 
@@ -82,8 +102,3 @@ def _roles(study: StudyView) -> Sequence[Block]:
             "What each column of the table was used as.",
         )
     ]
-
-
-def _licence(study: StudyView) -> Sequence[Block]:
-    kind = "simulated by mmauto" if study.task.simulated else "the user's own"
-    return [Text(f"The data is {kind}; licence: {study.licence or 'not known to mmauto'}.")]

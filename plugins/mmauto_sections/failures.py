@@ -15,7 +15,7 @@ class Failures(Section):
     summary = "failed trials by kind, with their messages"
     reference = "mmauto"
     title = "Failures"
-    order = 90
+    order = 120
 
     def render(self, study: StudyView) -> Sequence[Block]:
         """A table, or a sentence when there is none."""

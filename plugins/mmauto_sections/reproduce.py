@@ -15,7 +15,7 @@ class Reproduce(Section):
     summary = "the command that reproduces the study, its configuration and versions"
     reference = "mmauto"
     title = "How to reproduce"
-    order = 110
+    order = 140
 
     def render(self, study: StudyView) -> Sequence[Block]:
         """Pieces of text to copy."""

@@ -1,14 +1,35 @@
-"""The answer in words."""
+"""The answer: a badge, three numbers, and words."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Literal
 
-from mmauto.plugin import Block, Section, StudyView, Text
+from mmauto.plugin import (
+    Block,
+    Comparison,
+    Headline,
+    KeyNumber,
+    Section,
+    Standing,
+    StudyView,
+    Text,
+    helps,
+)
+from mmauto_sections.colours import metric_label
+
+Tone = Literal["good", "bad", "open"]
+
+BADGES: dict[bool | None, tuple[str, Tone]] = {
+    True: ("Fusion helps", "good"),
+    False: ("Fusion does not help", "bad"),
+    None: ("Cannot decide whether fusion helps", "open"),
+}
 
 
 class Verdict(Section):
-    """The comparison's sentences, the first ones large."""
+    """The card with the answer, then the comparison's sentences, the first ones large."""
 
     name = "verdict"
     summary = "what wins, by how much, how sure, and what cannot be decided"
@@ -17,7 +38,7 @@ class Verdict(Section):
     order = 10
 
     def render(self, study: StudyView) -> Sequence[Block]:
-        """Two leading sentences, then the rest."""
+        """A headline, two leading sentences, then the rest."""
         simulated = (
             [Text("The data is simulated: nothing here is a finding about the real world.", "note")]
             if study.task.simulated
@@ -25,7 +46,67 @@ class Verdict(Section):
         )
         sentences = study.comparison.verdict
         return [
+            *_headline(study),
             *(Text(sentence, "lead") for sentence in sentences[:2]),
             *(Text(sentence) for sentence in sentences[2:]),
             *simulated,
         ]
+
+
+def _headline(study: StudyView) -> list[Headline]:
+    found = study.comparison
+    winner = _line(found, found.winner)
+    if winner is None:
+        return []
+    fusion = next((line for line in found.standings if line.arm.kind == "fusion"), None)
+    reference = _line(found, found.reference)
+    numbers = [_score(study, winner)]
+    if fusion is None or reference is None or fusion.difference is None:
+        return [Headline("Fusion was not compared", "open", numbers)]
+    badge, tone = BADGES[helps(fusion)]
+    return [Headline(badge, tone, [*numbers, _gain(fusion, reference), *_cost(fusion, reference)])]
+
+
+def _line(found: Comparison, name: str | None) -> Standing | None:
+    return next((line for line in found.standings if line.arm.name == name), None)
+
+
+def _score(study: StudyView, winner: Standing) -> KeyNumber:
+    test = winner.test
+    return KeyNumber(
+        f"test {metric_label(study)} of {winner.arm.name}, the winner",
+        f"{test.value:.3f}",
+        f"95 % interval {test.low:.3f} to {test.high:.3f}",
+    )
+
+
+def _gain(fusion: Standing, reference: Standing) -> KeyNumber:
+    gain = fusion.difference
+    assert gain is not None
+    chance = "" if math.isnan(fusion.p) else f", p {_p_value(fusion.p)}"
+    return KeyNumber(
+        f"gain of {fusion.arm.name} over {reference.arm.name}",
+        _signed(gain.value),
+        f"95 % interval {_signed(gain.low)} to {_signed(gain.high)}{chance}",
+    )
+
+
+def _cost(fusion: Standing, reference: Standing) -> list[KeyNumber]:
+    ours, theirs = fusion.costs.train_seconds, reference.costs.train_seconds
+    if not ours or not theirs:
+        return []
+    return [
+        KeyNumber(
+            f"training time of {fusion.arm.name} over {reference.arm.name}",
+            f"× {ours / theirs:.1f}",
+            f"{ours:.1f} against {theirs:.1f} seconds a run",
+        )
+    ]
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

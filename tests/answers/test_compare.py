@@ -337,13 +337,14 @@ def test_leaderboard_rows_are_flat_and_in_order(study: StudyView) -> None:
 
     assert list(rows[0]) == [
         "rank", "arm", "kind", "stage", "validation", "test", "test_low", "test_high",
-        "difference", "difference_low", "difference_high", "train_seconds", "parameters",
-        "frozen_parameters", "peak_memory", "latency_1_ms", "latency_64_ms", "seeds", "trials",
-        "failed",
+        "difference", "difference_low", "difference_high", "p", "p_holm", "train_seconds",
+        "parameters", "frozen_parameters", "peak_memory", "latency_1_ms", "latency_64_ms", "seeds",
+        "trials", "failed",
     ]  # fmt: skip
     assert all(list(row) == list(rows[0]) for row in rows)
-    assert [row["arm"] for row in rows] == [line.arm.name for line in found.standings]
-    for row, line in zip(rows, found.standings, strict=True):
+    assert [row["arm"] for row in rows] == [line.arm.name for line in found.lines]
+    assert rows[-1]["arm"] == "ensemble"
+    for row, line in zip(rows, found.lines, strict=True):
         assert (row["test"], row["test_low"]) == (line.test.value, line.test.low)
         assert row["difference"] == (line.difference.value if line.difference else None)
         assert row["latency_64_ms"] == line.costs.latency_64

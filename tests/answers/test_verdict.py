@@ -10,7 +10,7 @@ import pytest
 
 from mmauto.answers.verdict import DEARER, FEW_ROWS, verdict
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import ArmKind, ArmView, Comparison, Costs, Interval, Standing
+from mmauto.views import ArmKind, ArmView, Averaged, Comparison, Costs, Interval, Standing
 
 SPEC = TargetSpec("organ", "multiclass", ("heart", "lung", "liver"))
 SCORE = Interval(0.7, 0.6, 0.8)
@@ -28,7 +28,9 @@ def line(
     test: Interval = SCORE,
     seconds: float = 1.0,
     seeds: int = 5,
+    p: float | None = None,
 ) -> Standing:
+    clear = difference is not None and (difference.low > 0 or difference.high < 0)
     return Standing(
         arm=ArmView(name, kind, name, "early", f"summary of {name}"),
         rank=1,
@@ -40,6 +42,7 @@ def line(
         seeds=seeds,
         trials=10,
         failed=0,
+        p=(0.004 if clear else 0.3) if p is None else p,
     )
 
 
@@ -57,6 +60,7 @@ def words(
     over_control: Interval | None = None,
     missing: Sequence[str] = (),
     rows: int = 500,
+    ensemble: Averaged | None = None,
 ) -> tuple[str, ...]:
     """The verdict on these lines, best validation first."""
     metric = "balanced_accuracy" if maximise else "rmse"
@@ -69,6 +73,7 @@ def words(
         winner=standings[0].arm.name if standings else None,
         reference=reference,
         verdict=(),
+        ensemble=ensemble,
     )
     task = TaskView("scans", {"image": "image"}, {"organ": SPEC}, "organ", metric, simulated)
     return verdict(found, task, ceiling or {}, over_control, missing, rows)
@@ -109,14 +114,14 @@ def test_nothing_confirmed_is_all_that_is_said() -> None:
 def test_fusion_helps_where_the_whole_interval_is_above_zero() -> None:
     assert about_fusion(words(against(ABOVE))) == [
         "Fusion helps here: mix beats summary of text (text), the best single modality, "
-        "by +0.050 [+0.010, +0.090] in balanced accuracy."
+        "by +0.050 [+0.010, +0.090] in balanced accuracy (p = 0.004)."
     ]
 
 
 def test_fusion_does_not_help_where_the_whole_interval_is_below_zero() -> None:
     assert about_fusion(words(against(BELOW))) == [
         "Fusion does not help here: mix is worse than summary of text (text), the best single "
-        "modality, by -0.050 [-0.090, -0.010] in balanced accuracy."
+        "modality, by -0.050 [-0.090, -0.010] in balanced accuracy (p = 0.004)."
     ]
 
 
@@ -127,7 +132,41 @@ def test_an_interval_that_includes_zero_decides_nothing(gain: Interval) -> None:
     (sentence,) = about_fusion(words(against(gain)))
 
     assert sentence.startswith("This data cannot decide whether fusion helps: mix differs from")
-    assert sentence.endswith("and the interval includes no difference.")
+    assert sentence.endswith("(p = 0.300), which chance alone can bring about.")
+
+
+def test_both_the_interval_and_the_swaps_must_say_so() -> None:
+    for p in (0.05, 0.2, math.nan):
+        standings = [line("mix", "fusion", ABOVE, p=p), line("text", "single")]
+        (sentence,) = about_fusion(words(standings))
+        assert sentence.startswith("This data cannot decide")
+    (sentence,) = about_fusion(words([line("mix", "fusion", ACROSS, p=0.01), line("t", "single")]))
+    assert sentence.startswith("This data cannot decide")
+
+
+def test_an_undecided_question_says_how_many_rows_would_decide_it() -> None:
+    found = words(against(ACROSS), rows=500)
+
+    # a standard error of 0.0153; 2.8 of them are 0.043, and 500 * (0.043 / 0.02) ** 2 is 2,296
+    assert (
+        "On 500 test rows, gains from about 0.043 on would be found four times out of five; one of "
+        "0.020, as seen here, would need about 2,300." in found
+    )
+    assert not any("would be found" in one for one in words(against(ABOVE)))
+
+
+def averaged(gain: Interval) -> Averaged:
+    return Averaged({"mix": 0.75, "text": 0.25}, line("ensemble", "ensemble"), gain)
+
+
+def test_an_average_is_worth_a_sentence_only_where_it_is_clearly_better() -> None:
+    said = words(against(ABOVE), ensemble=averaged(ABOVE))
+    assert (
+        "Averaging several arms (75% mix, 25% text) beats mix, by +0.050 [+0.010, +0.090] in "
+        "balanced accuracy; it needs all of their models." in said
+    )
+    for gain in (ACROSS, BELOW):
+        assert not any("Averaging" in one for one in words(against(ABOVE), ensemble=averaged(gain)))
 
 
 def test_an_undefined_difference_decides_nothing() -> None:
@@ -141,7 +180,7 @@ def test_a_lower_error_helps_too() -> None:
     (sentence,) = about_fusion(words(against(ABOVE), maximise=False))
 
     assert sentence.startswith("Fusion helps here")
-    assert sentence.endswith("in root mean squared error.")
+    assert sentence.endswith("in root mean squared error (p = 0.004).")
 
 
 def test_the_fusion_that_is_best_on_validation_speaks_for_fusion() -> None:

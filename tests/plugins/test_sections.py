@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from dataclasses import asdict, replace
 
 import pytest
 from mmauto_sections import mmauto_sections
 
-from mmauto.answers.compare import leaderboard_rows
-from mmauto.plugin import Code, Figure, Section, StudyView, Table, Text
+from mmauto.answers.compare import compare, leaderboard_rows
+from mmauto.plugin import Block, Code, Figure, Section, StudyView, Table, Text
 from mmauto.testing.fakes_study import empty_study, fake_study
-from mmauto.views import Costs, Failure, TrialView
+from mmauto.views import Costs, Failure, Interval, Optimism, TrialView
 
 SECTIONS = {section.name: section for section in mmauto_sections()}
 
 
 def render(name: str, study: StudyView) -> list:
     return list(SECTIONS[name].render(study))
+
+
+def texts(blocks: list) -> list[Text]:
+    return [block for block in blocks if isinstance(block, Text)]
 
 
 def only(kind: type, blocks: list):
@@ -41,6 +46,17 @@ def minimised() -> StudyView:
     )  # fmt: skip
 
 
+def compared() -> StudyView:
+    """The fake study as the real comparison sees it, with the luck of choosing measured."""
+    study = fake_study(4)
+    arms = {arm.name: Optimism(8, 0.9, 0.8) for arm in study.arms}
+    found = compare(
+        study.task, study.arms, study.trials, study.confirmations, study.truth, study.groups,
+        ceiling=study.ceiling,
+    )  # fmt: skip
+    return replace(study, comparison=found, optimism=arms)
+
+
 # ------------------------------------------------------------------------------ all of them
 
 
@@ -48,7 +64,7 @@ def minimised() -> StudyView:
 @pytest.mark.parametrize("study", [fake_study(1), empty_study(), minimised()], ids=str)
 def test_every_block_is_plain_and_explained(section: Section, study: StudyView) -> None:
     for block in section.render(study):
-        assert isinstance(block, Text | Table | Figure | Code)
+        assert isinstance(block, Block)
         json.dumps(asdict(block), allow_nan=False)
         if isinstance(block, Figure):
             assert len(block.caption.split()) > 5
@@ -58,7 +74,7 @@ def test_every_block_is_plain_and_explained(section: Section, study: StudyView) 
 
 def test_the_reader_meets_the_answer_first() -> None:
     ordered = sorted(SECTIONS.values(), key=lambda section: section.order)
-    assert [section.name for section in ordered[:3]] == ["verdict", "leaderboard", "strategies"]
+    assert [section.name for section in ordered[:3]] == ["verdict", "gains", "leaderboard"]
     assert ordered[-1].name == "reproduce"
     assert len({section.order for section in ordered}) == len(ordered)
 
@@ -79,15 +95,70 @@ def test_the_verdict_gives_every_sentence_in_order() -> None:
     sentences = ("one", "two", "three", "four")
     study = replace(study, comparison=replace(study.comparison, verdict=sentences))
     blocks = render("verdict", study)
-    assert [block.text for block in blocks[:4]] == list(sentences)
-    assert [block.style for block in blocks[:4]] == ["lead", "lead", "", ""]
+    assert [block.text for block in blocks[1:5]] == list(sentences)
+    assert [block.style for block in blocks[1:5]] == ["lead", "lead", "", ""]
 
 
 def test_the_verdict_calls_simulated_data_simulated() -> None:
     study = fake_study()
     assert "simulated" in render("verdict", study)[-1].text
     real = replace(study, task=replace(study.task, simulated=False))
-    assert len(render("verdict", real)) == len(study.comparison.verdict)
+    assert not any("simulated by" in block.text for block in texts(render("verdict", real)))
+
+
+def with_first(study: StudyView, **changes) -> StudyView:
+    """The study with another first line, that of the best fusion."""
+    first, *rest = study.comparison.standings
+    assert first.arm.kind == "fusion"
+    lines = (replace(first, **changes), *rest)
+    return replace(study, comparison=replace(study.comparison, standings=lines))
+
+
+@pytest.mark.parametrize(
+    ("gain", "p", "badge", "tone"),
+    [
+        (Interval(0.1, 0.05, 0.15), 0.001, "Fusion helps", "good"),
+        (Interval(-0.1, -0.15, -0.05), 0.001, "Fusion does not help", "bad"),
+        (Interval(0.1, -0.05, 0.15), 0.2, "Cannot decide whether fusion helps", "open"),
+        (Interval(0.1, 0.05, 0.15), 0.2, "Cannot decide whether fusion helps", "open"),
+    ],
+)
+def test_the_badge_claims_what_interval_and_test_allow(gain, p, badge, tone) -> None:
+    headline = render("verdict", with_first(fake_study(), difference=gain, p=p))[0]
+    assert (headline.badge, headline.tone) == (badge, tone)
+
+
+def test_three_numbers_say_how_good_how_much_better_and_how_dear() -> None:
+    study = with_first(
+        fake_study(), test=Interval(0.8, 0.7, 0.9), difference=Interval(-0.02, -0.05, 0.01), p=0.25,
+        costs=Costs(6.0),
+    )  # fmt: skip
+    score, gain, cost = render("verdict", study)[0].numbers
+    assert (score.value, score.note) == ("0.800", "95 % interval 0.700 to 0.900")
+    assert study.comparison.winner in score.label
+    assert (gain.value, gain.note) == ("−0.020", "95 % interval −0.050 to +0.010, p = 0.250")
+    reference = next(
+        s for s in study.comparison.standings if s.arm.name == study.comparison.reference
+    )
+    assert cost.value == f"× {6.0 / reference.costs.train_seconds:.1f}"
+
+
+def test_a_tiny_p_value_is_never_shown_as_zero() -> None:
+    study = with_first(fake_study(), p=0.0001)
+    assert render("verdict", study)[0].numbers[1].note.endswith("p < 0.001")
+
+
+def test_without_a_fusion_the_card_claims_nothing_about_it() -> None:
+    study = fake_study()
+    lines = tuple(s for s in study.comparison.standings if s.arm.kind != "fusion")
+    found = replace(study.comparison, standings=lines, winner=lines[0].arm.name)
+    headline = render("verdict", replace(study, comparison=found))[0]
+    assert headline.badge == "Fusion was not compared"
+    assert len(headline.numbers) == 1
+
+
+def test_without_results_there_is_no_card() -> None:
+    assert texts(render("verdict", empty_study())) == render("verdict", empty_study())
 
 
 # ------------------------------------------------------------------------------ leaderboard
@@ -133,8 +204,26 @@ def test_without_a_gain_only_the_reference_is_called_so() -> None:
     lines = tuple(replace(line, difference=None) for line in study.comparison.standings)
     study = replace(study, comparison=replace(study.comparison, standings=lines, reference=None))
     scores, _ = render("leaderboard", study)
-    assert {row[-1] for row in scores.rows} == {None}
+    assert {cell for row in scores.rows for cell in row[-4:]} == {None}
     assert "gain" not in scores.caption
+
+
+def test_the_leaderboard_has_p_values_the_ensemble_and_the_luck_of_choosing() -> None:
+    study = compared()
+    scores, costs = render("leaderboard", study)
+    found = study.comparison
+    assert found.ensemble is not None
+    assert scores.rows[-1][0] == costs.rows[-1][0] == "ensemble"
+    assert "ensemble" in scores.caption
+    by_arm = {str(row[0]).removesuffix(" ★"): dict(zip(scores.columns, row, strict=True))
+              for row in scores.rows}  # fmt: skip
+    for line in found.standings:
+        shown = by_arm[line.arm.name]
+        assert shown["p"] == (None if math.isnan(line.p) else line.p)
+        assert shown["p (Holm)"] == (None if math.isnan(line.p_holm) else line.p_holm)
+        assert (shown["best trial"], shown["corrected"]) == (0.9, 0.8)
+    assert by_arm["ensemble"]["best trial"] is None
+    assert "best trial" not in render("leaderboard", fake_study())[0].columns
 
 
 def test_the_leaderboard_says_which_way_is_better() -> None:
@@ -155,7 +244,7 @@ def test_a_cost_that_does_not_apply_is_a_dash() -> None:
 def test_scores_and_gains_are_those_of_the_comparison() -> None:
     study = fake_study()
     found = study.comparison
-    scores, gains = render("strategies", study)
+    (scores,), (gains,) = render("strategies", study), render("gains", study)
     drawn = {
         (name, x) for trace in scores.data for name, x in zip(trace["y"], trace["x"], strict=True)
     }
@@ -190,11 +279,35 @@ def test_the_ceiling_is_drawn_where_it_is_known() -> None:
     assert "shapes" not in render("strategies", replace(study, ceiling={}))[0].layout
 
 
+@pytest.mark.parametrize("study", [fake_study(), minimised()], ids=["maximised", "minimised"])
+def test_the_gain_that_is_left_ends_at_the_ceiling(study: StudyView) -> None:
+    found = study.comparison
+    reference = next(s for s in found.standings if s.arm.name == found.reference)
+    room = study.ceiling["all"] - reference.test.value
+    zero, ceiling = render("gains", study)[0].layout["shapes"]
+    assert zero["x0"] == 0
+    assert ceiling["x0"] == pytest.approx(room if found.maximise else -room)
+    assert len(render("gains", replace(study, ceiling={}))[0].layout["shapes"]) == 1
+
+
+def test_p_values_stand_beside_their_arms() -> None:
+    study = compared()
+    (figure,) = render("gains", study)
+    beside = {n["y"]: n["text"] for n in figure.layout["annotations"] if n.get("xref") == "paper"}
+    tested = {s.arm.name: s for s in study.comparison.standings if not math.isnan(s.p)}
+    assert beside.keys() == tested.keys()
+    majority = tested["majority"]
+    assert beside["majority"] == ("p &lt; 0.001" if majority.p < 0.001 else f"p {majority.p:.3f}")
+    assert " / " in beside["concat_mlp"]
+    assert "Holm" in figure.caption
+
+
 def test_without_a_reference_there_are_scores_and_no_gains() -> None:
     study = fake_study()
     lines = tuple(replace(line, difference=None) for line in study.comparison.standings)
     study = replace(study, comparison=replace(study.comparison, standings=lines, reference=None))
     assert len(render("strategies", study)) == 1
+    assert "nothing to hold the arms against" in only(Text, render("gains", study)).text
 
 
 # ---------------------------------------------------------------------------------- failures
@@ -242,10 +355,9 @@ def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
         assert valid == sum(study.truth["valid"]["diagnosis"] == place)
         assert test == sum(study.truth["test"]["diagnosis"] == place)
     assert dict(tables[2].rows) == study.ceiling
-    found = [row for table in tables for row in table.rows if row[0] in ("warning", "remark")]
-    assert found == [
-        ("warning" if f.warning else "remark", f.text, f.action) for f in study.findings
-    ]
+    warned = [b.text for b in texts(render("data", study)) if b.style == "warning"]
+    assert warned == [f"Warning: {f}" for f in study.findings if f.warning]
+    assert list(tables[3].rows) == [(f.text, f.action) for f in study.findings if not f.warning]
 
 
 def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:

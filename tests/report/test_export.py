@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mmauto_sections import mmauto_sections
+from rich.console import Console
 
 from mmauto.answers.compare import leaderboard_rows
-from mmauto.report.export import write_leaderboard
+from mmauto.cli.display import leaderboard_table
+from mmauto.report.export import (
+    FORMATS,
+    as_csv,
+    as_json,
+    as_latex,
+    as_markdown,
+    write_leaderboard,
+)
+from mmauto.report.page import render_page
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Comparison, Interval
 
@@ -121,3 +135,105 @@ def test_writing_again_replaces_and_leaves_no_temporary_file(tmp_path: Path) -> 
     assert len(read_csv(tmp_path)) == len(read_json(tmp_path)["rows"]) == 2
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["leaderboard.csv", "leaderboard.json"]
+
+
+# ------------------------------------------------------------------------------ other formats
+
+Table = dict[str, list[float]]
+
+
+def figures_of(lines: Iterable[Sequence[str]]) -> Table:
+    """Arm -> its validation, test, interval, gain and interval, from the cells of a line."""
+    found = {}
+    for name, *cells in lines:
+        numbers = re.findall(r"[-+]?\d+\.\d+", " ".join(cells).replace("–", ""))
+        arm = name.removesuffix("★").strip()
+        found[arm] = [float(n) for n in numbers[: 4 if arm == COMPARISON.reference else 7]]
+    return found
+
+
+def from_rows(rows: Iterable[Mapping[str, Any]]) -> Table:
+    keys = ("validation", "test", "test_low", "test_high", "difference", "difference_low",
+            "difference_high")  # fmt: skip
+    return {
+        row["arm"]: [round(float(row[key]), 3) for key in keys if row[key] not in (None, "")]
+        for row in rows
+    }
+
+
+def from_markdown(text: str) -> Table:
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return figures_of([cell.replace("\\", "") for cell in line] for line in lines[1:])
+
+
+def from_latex(text: str) -> Table:
+    body = text.split("\\midrule\n")[1].split("\\bottomrule")[0]
+    lines = [line.removesuffix(r" \\").split(" & ") for line in body.strip().splitlines()]
+    return figures_of([cell.replace("\\", "") for cell in line] for line in lines)
+
+
+def from_terminal() -> Table:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(leaderboard_table(fake_study(0), 200))
+    lines = [re.split(r"\s{2,}", line.strip()) for line in console.export_text().splitlines()]
+    return figures_of(line for line in lines if line[0] in {a.name for a in fake_study(0).arms})
+
+
+def from_page() -> Table:
+    sections = [section for section in mmauto_sections() if section.name == "leaderboard"]
+    (body, *_) = re.findall(r"<tbody>(.*?)</tbody>", render_page(fake_study(0), sections), re.S)
+    lines = [re.findall(r"<td.*?>(.*?)</td>", row, re.S) for row in body.split("</tr>")]
+    return figures_of([re.sub(r"<.*?>", " ", cell) for cell in line] for line in lines if line)
+
+
+def test_every_format_shows_the_same_numbers() -> None:
+    wanted = from_rows(leaderboard_rows(COMPARISON))
+    assert len(wanted) == 8
+    assert any(numbers[4:] and numbers[4] < 0 for numbers in wanted.values())
+    assert from_rows(csv.DictReader(io.StringIO(as_csv(COMPARISON)))) == wanted
+    assert from_rows(json.loads(as_json(COMPARISON))["rows"]) == wanted
+    assert from_markdown(as_markdown(COMPARISON)) == wanted
+    assert from_latex(as_latex(COMPARISON)) == wanted
+    assert from_terminal() == wanted
+    assert from_page() == wanted
+
+
+@pytest.mark.parametrize("make", [as_markdown, as_json, as_latex])
+def test_the_verdict_stands_beside_the_table(make: Callable[[Comparison], str]) -> None:
+    said = make(COMPARISON).replace("\\_", "_")
+    for sentence in COMPARISON.verdict:
+        assert sentence in said
+
+
+def test_a_p_value_without_correction_stands_in_brackets() -> None:
+    assert "| 0.0421 |" in as_markdown(with_first(p=0.01, p_holm=0.04211))
+    assert "| (0.0100) |" in as_markdown(with_first(p=0.01))
+
+
+def test_a_name_cannot_leave_its_cell_in_markdown() -> None:
+    hostile = "a | b <script>\n# [x](javascript:y) `z` *w* &amp; $1$"
+    (line,) = [one for one in as_markdown(named(hostile)).splitlines() if "script" in one]
+    assert line.startswith(
+        r"| a \| b \<script\> \# \[x\](javascript:y) \`z\` \*w\* \&amp; \$1\$ | "
+    )
+
+
+def test_a_name_is_nothing_but_text_in_latex() -> None:
+    hostile = "[1]* 50 % & $x$ #_{}~^\\ <b> |\n\\input{x}"
+    text = as_latex(named(hostile))
+    (line,) = [one for one in text.splitlines() if "input" in one and "&" in one]
+    assert line.startswith(
+        r"{[}1{]}{*} 50 \% \& \$x\$ \#\_\{\}\textasciitilde{}\textasciicircum{}"
+        r"\textbackslash{} \textless{}b\textgreater{} \textbar{} \textbackslash{}input\{x\} & "
+    )
+
+
+def test_a_verdict_stays_in_its_comment_in_latex() -> None:
+    text = as_latex(replace(COMPARISON, verdict=("one\n\\input{x}",)))
+    assert text.startswith("% one \\input{x}\n\\begin{table}")
+
+
+@pytest.mark.parametrize("kind", ["md", "json", "csv", "latex"])
+def test_a_study_without_a_result_has_every_format(kind: str) -> None:
+    text = FORMATS[kind](empty_study(0).comparison)
+    assert ("Nothing" in text or "No arm" in text) == (kind != "csv")

@@ -1,0 +1,157 @@
+"""The studies of a nested cross-validation: one after another, and read as one.
+
+They stand in ``NAME/folds/1`` and so on; each is a whole study of its own, with the same
+configuration and seed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from mmauto.answers.pooled import pooled
+from mmauto.answers.view import study_view
+from mmauto.config import StudyConfig, difference, from_mapping, read_toml
+from mmauto.engine.metrics import METRICS
+from mmauto.errors import ConfigError
+from mmauto.store.study import StudyStore
+from mmauto.tuning.record import write_study_toml
+from mmauto.tuning.watch import Watcher
+from mmauto.views import ArmView, Finding, RoleGuess, StudyView, TrialView
+
+STATES = ("searching", "confirming", "finished")
+FOUND = ("target", "image", "text", "tabular", "group", "split", "id", "domain", "roles")
+"""Settings that reading the data fills in where they are not given."""
+
+
+def fold_stores(folder: Path) -> Iterator[tuple[int, StudyStore]]:
+    """Each fold that has begun and its study, closed when the next one is asked for."""
+    if (folder / "study.db").exists():
+        return
+    for place in sorted(int(p.name) for p in (folder / "folds").glob("*") if p.name.isdigit()):
+        store = StudyStore.open(folder / "folds" / str(place))
+        if store is not None:
+            with closing(store):
+                yield place, store
+
+
+def fold_states(folder: Path) -> dict[int, str]:
+    """Fold -> ``searching``, ``confirming`` or ``finished``, of those that have begun."""
+    return {fold: store.state[0] for fold, store in fold_stores(folder)}
+
+
+def slowest(folder: Path) -> str:
+    """The state of the whole: that of the fold that has come least far."""
+    states = fold_states(folder)
+    begun = len(states) == stored_config(folder).folds
+    return min(states.values(), key=STATES.index) if begun else STATES[0]
+
+
+def stored_config(folder: Path) -> StudyConfig:
+    """The configuration of the whole, with what the first fold found in the data."""
+    stored = next(dict(store.config) for _, store in fold_stores(folder))
+    own = {"fold": 0, "name": folder.name, "out": str(folder.parent)}
+    return from_mapping({**stored, **own})
+
+
+def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyConfig, Watcher]]:
+    """The folds that are left, one after another, and who watches each; a study without has itself.
+
+    Raises:
+        ConfigError: the folds that there are have another configuration.
+    """
+    if config.fold or not config.folds:
+        yield config, watcher
+        return
+    states = fold_states(config.folder)
+    if states:
+        _refuse_change(config)
+    for fold in range(1, config.folds + 1):
+        if states.get(fold) != "finished":
+            watcher.note(f"fold {fold} of {config.folds}")
+            yield config.part(fold), _OneFold(watcher, fold, config.folds)
+    if len(states) == config.folds and set(states.values()) == {"finished"}:
+        watcher.note("all folds are finished; nothing is left to train")
+
+
+def _refuse_change(config: StudyConfig) -> None:
+    stored, given = stored_config(config.folder).identity(), config.identity()
+    usual = StudyConfig().identity()
+    filled = {key for key in FOUND if given.get(key) == usual.get(key)}
+    changed = difference(
+        {key: value for key, value in stored.items() if key not in filled},
+        {key: value for key, value in given.items() if key not in filled},
+    )
+    if changed:
+        raise ConfigError(
+            f"folds continue only with their own configuration, {config.folder} differs in: "
+            f"{'; '.join(changed)}; use --name for a new study, or --resume {config.name} to "
+            "continue as it is"
+        )
+
+
+def pooled_view(folder: Path) -> StudyView:
+    """The finished folds as one study; the first fold as far as it is where none is finished."""
+    states = fold_states(folder)
+    done = {fold for fold, state in states.items() if state == STATES[-1]} or {min(states)}
+    views = [study_view(store) for fold, store in fold_stores(folder) if fold in done]
+    return replace(pooled(views), name=folder.name)
+
+
+def best_fold(folder: Path, arm: str) -> int:
+    """The fold in which an arm validated best: its model stands for the arm."""
+    values: dict[int, float] = {}
+    maximise = True
+    for fold, store in fold_stores(folder):
+        maximise = METRICS[store.task.metric].maximise
+        own = [row.value for row in store.rows("confirm") if row.arm == arm]
+        known = [value for value in own if value is not None]
+        if known:
+            values[fold] = statistics.fmean(known)
+    return (max if maximise else min)(values, key=values.__getitem__)
+
+
+def write_whole(folder: Path) -> None:
+    """Write ``study.toml`` of the whole: a study file that `mmauto search` reads."""
+    first, about = next((fold, dict(one.environment)) for fold, one in fold_stores(folder))
+    # unlike the database, the first fold's file also has what may change when a study continues
+    part = from_mapping(read_toml(folder / "folds" / str(first) / "study.toml"))
+    time = None if part.time is None else part.time * part.folds
+    write_study_toml(folder / "study.toml", replace(part.whole, time=time), about, "")
+
+
+class _OneFold(Watcher):
+    """Tells another watcher which fold it is about; what folds share is told once."""
+
+    def __init__(self, watcher: Watcher, fold: int, folds: int):
+        self.watcher, self.fold, self.folds = watcher, fold, folds
+
+    def started(
+        self, arms: Sequence[ArmView], totals: Mapping[str, int], seeds: int, maximise: bool
+    ) -> None:
+        """Passed on."""
+        self.watcher.started(arms, totals, seeds, maximise)
+
+    def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
+        """Of the first fold."""
+        if self.fold == 1:
+            self.watcher.data(roles, findings)
+
+    def note(self, text: str) -> None:
+        """Passed on."""
+        self.watcher.note(text)
+
+    def saying(self, text: str) -> None:
+        """With the fold."""
+        self.watcher.saying(f"{text} (fold {self.fold} of {self.folds})")
+
+    def ended(self, trial: TrialView) -> None:
+        """Passed on."""
+        self.watcher.ended(trial)
+
+    def confirmed(self, arm: str, seed: int, value: float | None) -> None:
+        """Passed on."""
+        self.watcher.confirmed(arm, seed, value)

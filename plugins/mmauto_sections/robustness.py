@@ -1,0 +1,121 @@
+"""How the arms break when a modality is missing or gets worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text, robustness
+from mmauto_sections.colours import metric_label, plain, styles
+
+MOST_CURVES = 6
+"""Arms in a figure, best on validation first; the table has all."""
+
+
+class Robustness(Section):
+    """A figure a change, and the area under each curve."""
+
+    name = "robustness"
+    summary = "the metric as a modality is missing, noisy, blurred, covered or mistyped"
+    reference = "Hendrycks and Dietterich 2019; Belinkov and Bisk 2018"
+    title = "How it breaks"
+    order = 70
+
+    def render(self, study: StudyView) -> Sequence[Block]:
+        """A sentence, figures by modality and change, a table."""
+        found = robustness(study)
+        if not found:
+            return []
+        changes = list(dict.fromkeys((one.modality, one.what) for one in found))
+        figures = [
+            _figure([one for one in found if (one.modality, one.what) == change], study)
+            for change in changes
+        ]
+        return [*_words(found, study), *figures, _table(found, study)]
+
+
+def _words(found: Sequence[Any], study: StudyView) -> list[Text]:
+    """Where the winner loses its gain over the reference."""
+    winner, reference = study.comparison.winner, study.comparison.reference
+    own = [one for one in found if one.arm == winner and one.below is not None]
+    if winner == reference or reference is None:
+        return []
+    if not own:
+        return [
+            Text(f"{winner} stays above {reference} under every change that was tried.", "lead")
+        ]
+    first = min(own, key=lambda one: one.below)
+    return [
+        Text(
+            f"{winner} falls below {reference} where {_change(first)} at level {first.below:.2f}"
+            f"{'' if len(own) == 1 else f', and under {len(own) - 1} other changes later'}.",
+            "lead",
+        )
+    ]
+
+
+def _change(one: Any) -> str:
+    if one.what == "missing":
+        return f"{one.modality} is missing"
+    return f"{one.modality} suffers from {one.what}"
+
+
+def _figure(found: Sequence[Any], study: StudyView) -> Figure:
+    looks, reference = styles(study), study.comparison.reference
+    shown = [*found[:MOST_CURVES], *(one for one in found[MOST_CURVES:] if one.arm == reference)]
+    one = found[0]
+    label = metric_label(study)
+    missing = one.what == "missing"
+    traces = [
+        {
+            "type": "scatter", "mode": "lines+markers", "name": plain(curve.arm),
+            "x": list(curve.levels), "y": [point.value for point in curve.values],
+            "line": {"color": looks[curve.arm]["color"], "dash": looks[curve.arm]["dash"]},
+            "marker": {"symbol": looks[curve.arm]["symbol"], "size": 8},
+            "error_y": {
+                "type": "data", "symmetric": False, "thickness": 1, "width": 0,
+                "array": [point.high - point.value for point in curve.values],
+                "arrayminus": [point.value - point.low for point in curve.values],
+            },
+        }
+        for curve in shown
+    ]  # fmt: skip
+    assert study.probes is not None
+    rows = len(study.probes.rows) if missing else study.probes.spoilt
+    scale = (
+        "share of the rows from which it is hidden"
+        if missing
+        else "severity (1: as bad as is tried)"
+    )
+    rest = f" The best {len(shown)} of {len(found)} arms." if len(shown) < len(found) else ""
+    return Figure(
+        traces,
+        {
+            "title": {"text": plain(f"{one.modality}: {one.what}")},
+            "xaxis": {"title": {"text": scale}, "range": [-0.03, 1.03]},
+            "yaxis": {"title": {"text": label}},
+        },
+        f"{label} on {rows} test rows as {_change(one)}; bars are 95 % intervals over rows. A "
+        f"curve that stays level does not need the modality.{rest}",
+        "; ".join(
+            f"{c.arm} from {c.values[0].value:.3f} to {c.values[-1].value:.3f}" for c in shown
+        ),
+    )  # fmt: skip
+
+
+def _table(found: Sequence[Any], study: StudyView) -> Table:
+    rows: list[list[str | int | float | None]] = [
+        [
+            one.arm, one.modality, one.what, one.values[0].value, one.values[-1].value,
+            one.area.value, f"{one.area.low:.3f} to {one.area.high:.3f}", one.below,
+        ]
+        for one in found
+    ]  # fmt: skip
+    return Table(
+        ("arm", "modality", "change", "as it is", "at its worst", "area", "95 % interval", "below"),
+        rows,
+        f"Area: the mean {metric_label(study)} on the way from nothing to the worst. Below: the "
+        f"level from which {study.comparison.reference} is better under the same change; a dash: "
+        "never.",
+        sortable=True,
+    )
