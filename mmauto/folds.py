@@ -69,11 +69,12 @@ def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyCon
     states = fold_states(config.folder)
     if states:
         _refuse_change(config)
-    for fold in range(1, config.folds + 1):
-        if states.get(fold) != "finished":
-            watcher.note(f"fold {fold} of {config.folds}")
-            yield config.part(fold), _OneFold(watcher, fold, config.folds)
-    if len(states) == config.folds and set(states.values()) == {"finished"}:
+    left = [fold for fold in range(1, config.folds + 1) if states.get(fold) != STATES[-1]]
+    for fold in left:
+        what = f"fold {fold} of {config.folds}"
+        watcher.note(what)
+        yield config.part(fold), _OneFold(watcher, what, fold == left[0])
+    if not left:
         watcher.note("all folds are finished; nothing is left to train")
 
 
@@ -95,21 +96,25 @@ def _refuse_change(config: StudyConfig) -> None:
 
 def pooled_view(folder: Path) -> StudyView:
     """The finished folds as one study; the first fold as far as it is where none is finished."""
-    states = fold_states(folder)
-    done = {fold for fold, state in states.items() if state == STATES[-1]} or {min(states)}
-    views = [study_view(store) for fold, store in fold_stores(folder) if fold in done]
+    counted = _counted(folder)
+    views = [study_view(store) for fold, store in fold_stores(folder) if fold in counted]
     return replace(pooled(views), name=folder.name)
+
+
+def _counted(folder: Path) -> set[int]:
+    states = fold_states(folder)
+    return {fold for fold, state in states.items() if state == STATES[-1]} or {min(states)}
 
 
 def best_fold(folder: Path, arm: str) -> int:
     """The fold in which an arm validated best: its model stands for the arm."""
     values: dict[int, float] = {}
-    maximise = True
+    maximise, counted = True, _counted(folder)
     for fold, store in fold_stores(folder):
         maximise = METRICS[store.task.metric].maximise
         own = [row.value for row in store.rows("confirm") if row.arm == arm]
         known = [value for value in own if value is not None]
-        if known:
+        if known and fold in counted:
             values[fold] = statistics.fmean(known)
     return (max if maximise else min)(values, key=values.__getitem__)
 
@@ -126,8 +131,8 @@ def write_whole(folder: Path) -> None:
 class _OneFold(Watcher):
     """Tells another watcher which fold it is about; what folds share is told once."""
 
-    def __init__(self, watcher: Watcher, fold: int, folds: int):
-        self.watcher, self.fold, self.folds = watcher, fold, folds
+    def __init__(self, watcher: Watcher, what: str, first: bool):
+        self.watcher, self.what, self.first = watcher, what, first
 
     def started(
         self, arms: Sequence[ArmView], totals: Mapping[str, int], seeds: int, maximise: bool
@@ -136,8 +141,8 @@ class _OneFold(Watcher):
         self.watcher.started(arms, totals, seeds, maximise)
 
     def data(self, roles: Sequence[RoleGuess], findings: Sequence[Finding]) -> None:
-        """Of the first fold."""
-        if self.fold == 1:
+        """Of the first of them."""
+        if self.first:
             self.watcher.data(roles, findings)
 
     def note(self, text: str) -> None:
@@ -146,7 +151,7 @@ class _OneFold(Watcher):
 
     def saying(self, text: str) -> None:
         """With the fold."""
-        self.watcher.saying(f"{text} (fold {self.fold} of {self.folds})")
+        self.watcher.saying(f"{text} ({self.what})")
 
     def ended(self, trial: TrialView) -> None:
         """Passed on."""

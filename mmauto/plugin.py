@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from mmauto.answers.calibration import Agreement
     from mmauto.answers.contribution import contributions
     from mmauto.answers.examples import answered
+    from mmauto.answers.needs import needs
     from mmauto.answers.pareto import bargains, priced
     from mmauto.answers.profile import profile
     from mmauto.answers.rankings import Ranking, rankings
@@ -85,7 +86,7 @@ __all__ = [
     "Regulariser", "Reliability", "RoleGuess", "Section", "Shown", "Space", "Standing", "State",
     "StudyView", "Subgroup", "Table", "TabularValues", "TargetColumn", "TargetSpec", "Task",
     "TaskView", "Text", "Texts", "Tokens", "TrialView", "Words", "abstention", "answered",
-    "bargains", "class_rates", "contributions", "helps", "hookimpl", "priced", "profile",
+    "bargains", "class_rates", "contributions", "helps", "hookimpl", "needs", "priced", "profile",
     "rankings", "read_table", "reliability", "robustness", "subgroups",
 ]  # fmt: skip
 
@@ -109,6 +110,7 @@ _LAZY = {
     "contributions": "mmauto.answers.contribution",
     "helps": "mmauto.answers.verdict",
     "priced": "mmauto.answers.pareto",
+    "needs": "mmauto.answers.needs",
     "profile": "mmauto.answers.profile",
     "robustness": "mmauto.answers.robustness",
     "Subgroup": "mmauto.answers.subgroups",

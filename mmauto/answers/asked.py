@@ -53,12 +53,16 @@ class Asked:
         found = [name.split("|")[1] for name in self.answers[arm] if name.startswith("missing|")]
         return list(dict.fromkeys(found))
 
+    def cut(self, arm: str) -> np.ndarray | None:
+        """The arm's threshold on the primary target, where it has one."""
+        return self._cuts.get(arm)
+
     def score(self, arm: str, question: str = CLEAN) -> Scored:
         """Of one question (the rows as they are by default)."""
         key = (arm, question)
         if key not in self._known:
             given = self.answers[arm][question][self.primary][: self.size]
-            found = self.shared.score(centred(given, self._cuts.get(arm)))
+            found = self.shared.score(centred(given, self.cut(arm)))
             self._known[key] = Scored(self.sign * found.value, self.sign * found.resamples)
         return self._known[key]
 

@@ -133,7 +133,7 @@ def _claims(truth: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def _edges(said: np.ndarray, rows: int) -> np.ndarray:
     """Where bins of equal mass part; rows with the same probability stay together."""
     count = int(np.clip(rows // FEWEST, 1, BINS))
-    inner = np.quantile(said, np.linspace(0, 1, count + 1)[1:-1])
+    inner = np.quantile(said, np.linspace(0, 1, count + 1)[1:-1], method="higher")
     return np.unique(inner[inner > said.min()])
 
 

@@ -137,11 +137,11 @@ class _Column:
             return found
         codes = np.array([names.index(label) for label in self.labels.tolist()])
         test = LabelShuffle(self.metric, self.spec, self.truth, codes, self.units, shuffles)
-        p_values = test.p_values(list(given.values()), [names.index(name) for name in tested])
         # two subgroups without a third have one gap, seen from both sides
         count = 1 if len(names) == 2 else len(tested)
-        for arm, row in zip(given, p_values, strict=True):
-            alone = dict(zip(tested, row.tolist(), strict=True))
+        p_values = test.p_values(list(given.values()), [names.index(n) for n in tested[:count]])
+        for arm, row in zip(given, p_values.tolist(), strict=True):
+            alone = dict.fromkeys(tested, row[0]) | dict(zip(tested, row, strict=False))
             allowed = holm(alone) if count > 1 else alone
             found = [
                 replace(one, p=alone[one.label], p_holm=allowed[one.label], tests=count)

@@ -52,6 +52,8 @@ def growth(bench: Bench) -> Grid:
             rows = bench.sizes.growth_rows
             size = {"samples": value * rows, "trials": value // base.arms}.get(name, value)
             step = replace(base, **{name: size})
+            if name == "workers":  # enough trials that starting a worker pays
+                step = replace(step, trials=steps["trials"][-1] // base.arms)
             if step not in done:
                 bench.say(f"growth: {step}")
                 done[step] = _run(bench, step, tables, len(done))

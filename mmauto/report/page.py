@@ -113,8 +113,8 @@ def render(title: str, header: str, sections: Sequence[tuple[str, str, str]], fo
         f"<title>{escape(title)} · mmauto</title><style>{_asset('page.css')}</style>"
         f"<script>{THEME}</script></head>"
         f'<body><a class="skip" href="#main">to the content</a>{header}'
-        f'<div class="columns"><nav aria-label="sections">{MENU}<ol id="contents">{links}</ol></nav>'
-        f'<main id="main">{parts}</main></div>{footer}'
+        f'<div class="columns"><nav aria-label="sections">{MENU}<ol id="contents">{links}</ol>'
+        f'</nav><main id="main">{parts}</main></div>{footer}'
         f"{library}<script>{_asset('figures.js')}\n{_asset('page.js')}</script></body></html>\n"
     )
 

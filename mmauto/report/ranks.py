@@ -50,8 +50,8 @@ def _sentences(views: Sequence[StudyView], found: Ranking) -> list[str]:
         said.append("The Friedman test needs three arms that all studies have, here are two.")
     elif found.p < LEVEL:
         said.append(
-            f"The arms are not equally good (Friedman test, {_chance(found.p)}); average ranks that "
-            f"are more than {found.critical:.2f} apart are told apart (Nemenyi test)."
+            f"The arms are not equally good (Friedman test, {_chance(found.p)}); average ranks "
+            f"that are more than {found.critical:.2f} apart are told apart (Nemenyi test)."
         )
     else:
         said.append(

@@ -1,13 +1,14 @@
-"""A parameter as an upright of parallel coordinates: numbers, and what its marks say."""
+"""A parameter as an upright from 0 to 1: where each trial crosses it, and what its marks say."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from mmauto_sections.colours import plain
+ABSENT = -0.1
+"""The height of trials to which the parameter does not apply."""
 
 FEW = 6
 """Whole numbers with so many values at most are spaced evenly, like choices."""
@@ -15,18 +16,28 @@ FEW = 6
 WIDE = 10
 """Largest by smallest number from which a scale may be logarithmic."""
 
-FOOT = 0.12
-"""How far below the others, as a share of their reach, trials stand that lack the parameter."""
-
 MOST_MARKS = 12
 LONGEST = 16
 
 Given = bool | int | float | str | None
-Marks = list[tuple[float, str]]
 
 
-def upright(name: str, values: Sequence[Given]) -> dict[str, Any]:
-    """A dimension as plotly's parallel coordinates take it.
+@dataclass(frozen=True)
+class Axis:
+    """One upright.
+
+    Attributes:
+        heights: of each trial, in the order of its values.
+        marks: heights and what stands there.
+    """
+
+    name: str
+    heights: tuple[float, ...]
+    marks: tuple[tuple[float, str], ...]
+
+
+def upright(name: str, values: Sequence[Given]) -> Axis:
+    """Numbers on a linear or logarithmic scale, anything else evenly spaced.
 
     Args:
         values: one a trial, not all None; None where the parameter does not apply.
@@ -37,36 +48,28 @@ def upright(name: str, values: Sequence[Given]) -> dict[str, Any]:
     if few or len(numbers) < len(known):
         places, marks = _choices(known)
     elif _logarithmic(numbers):
-        name = f"{name} (log)"
-        places = [math.log10(number) for number in numbers]
-        marks = [(mark, shown(10**mark)) for mark in _three(places)]
+        places = [math.log(number) for number in numbers]
+        marks = [(mark, shown(math.exp(mark))) for mark in _three(places)]
     else:
         places, marks = numbers, [(mark, shown(mark)) for mark in _three(numbers)]
     low, high = min(places), max(places)
-    if len(known) < len(values):
-        low -= FOOT * ((high - low) or 1.0)
-        marks = [(low, "–"), *marks]
     rest = iter(places)
-    return {
-        "label": plain(name),
-        "values": [low if value is None else next(rest) for value in values],
-        "tickvals": [mark for mark, _ in marks],
-        "ticktext": [plain(text) for _, text in marks],
-        "range": [low, high],
-    }
+    foot = [(ABSENT, "–")] if len(known) < len(values) else []
+    return Axis(
+        name,
+        tuple(ABSENT if value is None else _height(next(rest), low, high) for value in values),
+        (*foot, *((_height(mark, low, high), text) for mark, text in marks)),
+    )
 
 
-def metric(name: str, values: Sequence[float], maximise: bool) -> dict[str, Any]:
-    """A dimension on which the best stands on top."""
-    marks = _three(values)
-    low, high = marks[0], marks[-1]
-    return {
-        "label": plain(name),
-        "values": list(values),
-        "tickvals": marks,
-        "ticktext": [f"{mark:.3f}" for mark in marks],
-        "range": [low, high] if maximise else [high, low],
-    }
+def metric(name: str, values: Sequence[float], maximise: bool) -> Axis:
+    """An upright on which the best stands on top."""
+    worst, best = (min(values), max(values)) if maximise else (max(values), min(values))
+    return Axis(
+        name,
+        tuple(_height(value, worst, best) for value in values),
+        tuple((_height(mark, worst, best), f"{mark:.3f}") for mark in _three(values)),
+    )
 
 
 def shown(value: Given) -> str:
@@ -79,7 +82,7 @@ def shown(value: Given) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _choices(values: Sequence[Given]) -> tuple[list[float], Marks]:
+def _choices(values: Sequence[Given]) -> tuple[list[float], list[tuple[float, str]]]:
     """The rank of each value, numbers by size before texts."""
     text = {_key(value): shown(value) for value in values}
     place = {key: float(rank) for rank, key in enumerate(sorted(text))}
@@ -106,3 +109,7 @@ def _logarithmic(values: Sequence[float]) -> bool:
 def _three(values: Sequence[float]) -> list[float]:
     low, high = min(values), max(values)
     return [low, (low + high) / 2, high] if high > low else [low]
+
+
+def _height(place: float, foot: float, top: float) -> float:
+    return 0.5 if top == foot else round((place - foot) / (top - foot), 4)

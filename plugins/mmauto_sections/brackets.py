@@ -11,6 +11,9 @@ def bracketed(found: Interval) -> str:
     """``0.812 [0.764, 0.853]``; a dash where it is not defined."""
     if math.isnan(found.value):
         return "–"
-    if math.isnan(found.low):
-        return f"{found.value:.3f}"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    return f"{found.value:.3f} {ends(found)}"
+
+
+def ends(found: Interval) -> str:
+    """``[0.764, 0.853]``; a dash where it is not defined."""
+    return "–" if math.isnan(found.low) else f"[{found.low:.3f}, {found.high:.3f}]"

@@ -19,7 +19,7 @@ from mmauto.plugin import (
     Text,
     class_rates,
 )
-from mmauto_sections.brackets import bracketed
+from mmauto_sections.brackets import bracketed, ends
 from mmauto_sections.colours import plain
 from mmauto_sections.residuals import every, said
 
@@ -40,9 +40,10 @@ class Confusion(Section):
             run for run in study.confirmations
             if run.arm == study.comparison.winner and run.failure is None
         ]  # fmt: skip
-        if not runs:
-            return []
         truth = study.truth["test"][spec.name]
+        known = truth >= 0 if spec.kind == "multiclass" else ~np.isnan(truth)
+        if not runs or not known.any():
+            return []
         if spec.kind == "regression":
             return [_scatter(spec, truth, runs)]
         if spec.kind == "multilabel":
@@ -58,7 +59,7 @@ def _rates(study: StudyView, seeds: int) -> Table:
     rows: list[list[str | int | float | None]] = [
         [
             one.name, *(_defined(part.value) for part in (one.precision, one.recall, one.f1)),
-            one.rows, *(bracketed(part) for part in (one.precision, one.recall, one.f1)),
+            one.rows, *(ends(part) for part in (one.precision, one.recall, one.f1)),
             *([bracketed(one.auroc)] if one.auroc is not None else []),
         ]
         for one in found

@@ -37,7 +37,7 @@ class Data(Section):
 
 
 def _origin(study: StudyView) -> str:
-    kind = "simulated by mmauto" if study.task.simulated else "the user's own"
+    source = "simulated by mmauto" if study.task.simulated else "the user's own"
     inputs = ", ".join(f"{key} ({kind})" for key, kind in study.task.modalities.items())
     whole = (
         " Rows of one group, or with an equal picture, stand on one side of the split."
@@ -45,7 +45,7 @@ def _origin(study: StudyView) -> str:
         else ""
     )
     return (
-        f"The data is {kind}; licence: {study.licence or 'not known to mmauto'}. "
+        f"The data is {source}; licence: {study.licence or 'not known to mmauto'}. "
         f"Inputs: {inputs}.{whole}"
     )
 

@@ -57,7 +57,7 @@ def _precision(found: Sequence[Ranking], study: StudyView) -> Figure:
     areas = [one.average_precision for one in found]
     grid = np.linspace(0, 1, len(found[0].hits))[1:].tolist()
     lines = _lines(found, study, grid, [one.precisions for one in found], areas)
-    shares = ", ".join(f"{one.name} {one.share:.3f}" for one in found)
+    shares = ", ".join(dict.fromkeys(f"{one.name} {one.share:.3f}" for one in found))
     return Figure(
         lines,
         _axes("recall", "precision"),

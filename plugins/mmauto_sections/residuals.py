@@ -8,6 +8,7 @@ from mmauto.plugin import Block, Figure, StudyView
 from mmauto_sections.colours import HUES, plain
 
 MOST_POINTS = 2000
+MOST_BARS = 50
 
 
 def residuals(study: StudyView) -> list[Block]:
@@ -56,12 +57,12 @@ def _against(name: str, guess: np.ndarray, off: np.ndarray, seeds: int) -> Figur
 
 
 def _spread(name: str, off: np.ndarray) -> Figure:
-    counts, edges = np.histogram(off, bins="auto" if len(off) < MOST_POINTS else 50)
+    counts, edges = np.histogram(off, bins=int(np.clip(2 * np.sqrt(len(off)), 5, MOST_BARS)))
     return Figure(
         [
             {
                 "type": "bar", "name": "rows", "x": ((edges[1:] + edges[:-1]) / 2).tolist(),
-                "y": counts.tolist(), "width": np.diff(edges).tolist(),
+                "y": counts.tolist(), "width": (0.94 * np.diff(edges)).tolist(),
                 "marker": {"color": HUES[0], "opacity": 0.75},
             }
         ],

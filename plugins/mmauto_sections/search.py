@@ -55,7 +55,7 @@ def saved(trials: Sequence[TrialView]) -> float:
     A pruned trial is taken to have run, otherwise, as long as the complete ones of its arm.
     """
     ran = full = 0.0
-    for arm in {trial.arm for trial in trials}:
+    for arm in dict.fromkeys(trial.arm for trial in trials):
         own = [trial for trial in trials if trial.arm == arm and trial.curve]
         whole = [len(trial.curve) for trial in own if trial.state == "complete"]
         pruned = [len(trial.curve) for trial in own if trial.state == "pruned"]

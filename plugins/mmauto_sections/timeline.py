@@ -10,6 +10,9 @@ from mmauto_sections.colours import plain, styles
 
 FAILED = "#C00000"
 PALE = 0.35
+HATCHES = {"solid": "", "dot": ".", "dash": "/"}
+"""An arm's dash as a pattern of its bars."""
+
 UNITS = ((3 * 3600, "hours", 3600), (600, "minutes", 60), (0, "seconds", 1))
 """The unit of the axis by the least span in seconds for which it is used."""
 
@@ -46,7 +49,7 @@ def blocks(study: StudyView) -> list[Figure]:
             "in different lanes; those of a pack share a processor, and each counts its share. Of "
             f"{rows} lane{'s' if rows > 1 else ''} over {span / one:.1f} {unit}, {idle:.0%} is "
             "idle, pauses between sessions included."
-            + (f" {left} trials that run or never did are not drawn." if left else ""),
+            + (f" Not drawn, for they still run or never did: {left}." if left else ""),
             f"{len(ended)} trials in {rows} lanes over {span / one:.1f} {unit}, {idle:.0%} idle",
             180 + 26 * min(rows, 14),
         )
@@ -80,16 +83,18 @@ def _traces(
     study: StudyView, drawn: Sequence[tuple[TrialView, int]], begin: float, one: int
 ) -> Iterable[dict[str, Any]]:
     """An arm's trials in its colour, pruned ones paler; then all that failed."""
-    look = styles(study)
+    looks = styles(study)
     for arm in study.arms:
-        named = False
+        look, named = looks[arm.name], False
         for state, opacity in (("complete", 1.0), ("pruned", PALE)):
             own = [pair for pair in drawn if pair[0].arm == arm.name and pair[0].state == state]
             if own:
-                hue = look[arm.name]["color"]
                 yield {
                     **_bars(own, begin, one), "name": plain(arm.name), "showlegend": not named,
-                    "legendgroup": plain(arm.name), "marker": {"color": hue, "opacity": opacity},
+                    "legendgroup": plain(arm.name), "marker": {
+                        "color": look["color"], "opacity": opacity,
+                        "pattern": {"shape": HATCHES[look["dash"]]},
+                    },
                 }  # fmt: skip
                 named = True
     failed = [pair for pair in drawn if pair[0].state == "failed"]

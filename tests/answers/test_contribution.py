@@ -10,6 +10,7 @@ import pytest
 
 from mmauto.answers.compare import compare
 from mmauto.answers.contribution import Contribution, contributions
+from mmauto.answers.needs import needs
 from mmauto.answers.profile import guessing, profile
 from mmauto.answers.robustness import robustness
 from mmauto.engine.metrics import score
@@ -134,6 +135,26 @@ def test_intervals_are_those_of_chance_over_rows() -> None:
     for value in found.values.values():
         assert value.high - value.low < 4 * half
         assert value.low < value.value < value.high
+
+
+def test_a_class_needs_the_modality_without_which_it_is_lost() -> None:
+    truth = np.arange(ROWS) % 2.0
+    clean = right_in(1.0, truth)
+    # without a, all of the class "yes" are taken for "no"; without b nothing happens
+    lost = np.where(truth == 1, 0.1, clean[:, 0])[:, None]
+    answers: dict[str, Predictions] = {"": {"y": clean}}
+    for key, given in (("a", lost), ("b", clean)):
+        answers |= {f"swapped|{key}||{draw}": {"y": given} for draw in range(2)}
+        answers[f"missing|{key}||0.5"] = {"y": clean}
+    view = study(
+        truth, {"mix": ("fusion", clean)}, probes=Probes(np.arange(ROWS), ROWS, {"mix": answers})
+    )
+    no, yes = needs(view, "mix")
+    assert (no.name, no.rows, yes.rows) == ("no", ROWS // 2, ROWS // 2)
+    assert yes.found.value == 1.0
+    assert {key: found.value for key, found in yes.lost.items()} == {"a": 1.0, "b": 0.0}
+    assert {key: found.value for key, found in no.lost.items()} == {"a": 0.0, "b": 0.0}
+    assert needs(view, "other") == []
 
 
 def test_a_study_that_was_not_asked_has_none() -> None:

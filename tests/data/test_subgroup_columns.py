@@ -217,7 +217,7 @@ def test_a_task_that_makes_its_data_is_asked_for_its_fields(monkeypatch: Any) ->
 
     monkeypatch.setattr(Medical, "rows", 120)
     registry: Registry = load_registry()
-    with pytest.raises(ConfigError, match="unknown column 'nothing' .*the data of 'medical'"):
+    with pytest.raises(ConfigError, match=r"unknown column 'nothing' .*the data of 'medical'"):
         prepare(from_mapping({"task": "medical", "subgroup": "nothing"}), registry, "cpu")
     config = from_mapping({"task": "medical", "subgroup": ["urgent", "age"]})
     labels = prepare(config, registry, "cpu").subgroups()

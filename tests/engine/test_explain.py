@@ -1,106 +1,91 @@
-"""What a trained model looks at is what decides the label; nothing here ends a search."""
+"""What a model looks at is what decides its answer; nothing that goes wrong here ends a search."""
 
 from __future__ import annotations
 
 import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mmauto.data.columns import TabularValues, Texts
-from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.image_columns import ImageArrays
 from mmauto.data.splits import Splits
+from mmauto.engine import explain as explain_module
 from mmauto.engine.executor import Executor
+from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate, ExplainJob, Setup, TrialJob
 from mmauto.engine.process import LostExecutorError, ProcessExecutor
-from mmauto.registry import load_registry
-from mmauto.space import defaults
-from mmauto.values import TargetSpec
+from mmauto.registry import Registry
+from mmauto.values import Column, FeatureSpec
 from mmauto.views import Shown
 
-ENCODERS = {"image": "small_cnn", "text": "bag_of_words", "tabular": "mlp"}
-WORDS = ("seen", "today", "walks", "talks", "sleeps")
-ROWS = 260
+Make = Callable[..., TrialJob]
+Parts = dict[tuple[int, str], Shown]
+
+READS: Mapping[str, Callable[[Any], float]] = {
+    "image": lambda picture: float(np.asarray(picture)[:16, :16].mean() / 255),
+    "text": lambda text: float("fever" in text.split()),
+    "tabular": lambda row: float((row["x"] or 0.0) > 0),
+}
 
 
-def made(folder: Path, decides: str, kind: str = "binary") -> Setup:
-    """One modality decides: the upper left quadrant, the word fever, or the field x.
+class Known:
+    """Stands for a bundle whose rule is known: a third each for one quadrant, word and field."""
 
-    Every fourth text is missing where it does not decide.
-    """
-    source = np.random.default_rng(3)
-    label = source.integers(0, 2, ROWS)
-    told = {key: label if key == decides else source.integers(0, 2, ROWS) for key in ENCODERS}
-    pictures = source.integers(90, 110, (ROWS, 32, 32, 3), dtype=np.uint8)
-    pictures[:, :16, :16] += (100 * told["image"])[:, None, None, None].astype(np.uint8)
-    texts = [
-        " ".join([*source.choice(WORDS, 6), "fever" if yes else "fine", *source.choice(WORDS, 3)])
-        for yes in told["text"]
-    ]
-    gone = (np.arange(ROWS) % 4 == 0) & (decides != "text")
-    x = 3.0 * told["tabular"] + source.normal(size=ROWS)
+    candidate = Candidate("control", "known", tuple(READS), {})
+    domains = ()
+
+    def __init__(self, folder: Path, registry: Registry, device: str):
+        pass
+
+    def inputs(self, key: str, column: Column) -> Inputs:
+        read = [0.0 if sample is None else READS[key](sample) for sample in column]
+        arrays, present = {"v": torch.tensor(read)}, torch.from_numpy(column.present)
+        return Inputs(column, None, {}, {}, arrays, present, FeatureSpec(1, 1), True)  # type: ignore[arg-type]
+
+    def answer(self, inputs: Mapping[str, Inputs], domains: Column | None) -> dict[str, np.ndarray]:
+        each = [part.arrays["v"] * part.present for part in inputs.values()]
+        return {"y": torch.stack(each).sum(dim=0).numpy()[:, None] / 3}
+
+
+@pytest.fixture
+def known(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """Two rows: a bright quadrant with fever and a high x; the same without a picture."""
+    monkeypatch.setattr(explain_module, "Bundle", Known)
+    pictures = np.zeros((6, 32, 32, 3), dtype=np.uint8)
+    pictures[:, :16, :16] = 255
     columns = {
-        "image": ImageArrays(pictures),
-        "text": Texts([None if off else text for text, off in zip(texts, gone, strict=True)]),
+        "image": ImageArrays(pictures, np.arange(6) != 5),
+        "text": Texts(["walks in with fever and pain"] * 6),
         "tabular": TabularValues(
-            {"n": source.normal(size=ROWS), "x": x}, {"n": "numeric", "x": "numeric"}
+            {"n": np.arange(6.0), "x": np.array([-1.0, -2, -1, -1, 2, 2])},
+            {"n": "numeric", "x": "numeric"},
         ),
     }
-    values = 10.0 * label if kind == "regression" else label.astype(float)
-    target = TargetColumn("y", kind, values)  # type: ignore[arg-type]
-    classes = () if kind == "regression" else ("no", "yes")
-    return Setup(
-        Dataset("made", columns, {"y": target}, np.arange(ROWS).astype(str)),
-        Splits(np.arange(160), np.arange(160, 210), np.arange(210, ROWS)),
-        {"y": TargetSpec("y", kind, classes)},  # type: ignore[arg-type]
-        {"y": values},
-        "rmse" if kind == "regression" else "auroc",
-        False,
-        "cpu",
-        str(folder / "cache"),
+    data = replace(setup.dataset, columns=columns, ids=np.arange(6).astype(str))
+    places = np.arange(6)
+    specs = {"y": setup.specs["days"]}
+    return replace(
+        setup, dataset=data, specs=specs, splits=Splits(places[:3], places[3:4], places[4:])
     )
 
 
-def trained(setup: Setup, folder: Path, component: str = "concat_mlp", **own: Any) -> ExplainJob:
-    """The job for a freshly trained model and the first six test rows."""
-    registry = load_registry()
-    kind = "control" if component in registry.all("control") else "fusion"
-    chosen = registry.control(component) if kind == "control" else registry.fusion(component)
-    params: dict[str, Any] = {
-        f"{kind}/{name}": value for name, value in defaults(chosen.space(setup.task)).items()
-    }
-    for key, name in ENCODERS.items():
-        encoder = registry.encoder(name)
-        params[f"{key}/encoder"] = name
-        space = defaults(encoder.space(setup.task))
-        params |= {f"{key}/{name}/{n}": value for n, value in space.items()}
-    params |= {
-        "adapter/width": 32, "train/lr": 3e-3, "train/weight_decay": 1e-3, "train/batch_size": 32,
-        "train/optimiser": "adamw", "train/schedule": "cosine",
-    }  # fmt: skip
-    candidate = Candidate(kind, component, tuple(ENCODERS), params)
-    job = TrialJob(0, candidate, 1, 12, 12, score_test=True, bundle=str(folder / "b"))
-    (outcome,) = Executor(setup, registry).run_pack([job], lambda e, v: dict.fromkeys(v, True))
-    assert outcome.failure is None, outcome.failure
-    rows = setup.splits.test[:6]
-    given = outcome.test["y"][:6, 0]
-    signs = np.where((given >= 0.5) | (setup.metric == "rmse"), 1, -1)
-    return ExplainJob(
-        **{
-            "folder": str(folder / "b"), "rows": rows, "outputs": np.zeros(6, dtype=int),
-            "signs": signs, "seconds": 60.0, **own,
-        }
-    )  # fmt: skip
+def job_for(setup: Setup, folder: Path, rows: int = 2, **own: Any) -> ExplainJob:
+    chosen = setup.splits.test[:rows]
+    zeros = np.zeros(len(chosen), dtype=int)
+    found = ExplainJob(str(folder), chosen, zeros, zeros + 1, 60.0)
+    return replace(found, **own)
 
 
-def explained(setup: Setup, job: ExplainJob) -> tuple[dict[tuple[int, str], Shown], list[str]]:
-    parts: dict[tuple[int, str], Shown] = {}
+def explained(setup: Setup, registry: Registry, job: ExplainJob) -> tuple[Parts, list[str]]:
+    parts: Parts = {}
     notes: list[str] = []
 
     def take(place: int, key: str, found: Shown | str) -> None:
@@ -109,94 +94,135 @@ def explained(setup: Setup, job: ExplainJob) -> tuple[dict[tuple[int, str], Show
         else:
             parts[place, key] = found
 
-    Executor(setup, load_registry()).explain(job, take)
+    Executor(setup, registry).explain(job, take)
     return parts, notes
 
 
-def strongest(parts: Mapping[tuple[int, str], Shown], key: str) -> list[int]:
-    return [int(np.nanargmax(part.effects)) for (_, own), part in parts.items() if own == key]
+@pytest.fixture
+def kept(setup: Setup, registry: Registry, make_job: Make, tmp_path: Path) -> Path:
+    """A trained model's folder."""
+    job = make_job(score_test=True, bundle=str(tmp_path / "b"), component="logit_mean")
+    (outcome,) = Executor(setup, registry).run_pack([job], lambda e, v: dict.fromkeys(v, True))
+    assert outcome.failure is None, outcome.failure
+    return tmp_path / "b"
 
 
-def test_the_quadrant_that_decides_has_the_strongest_patches(tmp_path: Path) -> None:
-    setup = made(tmp_path, "image")
-    parts, notes = explained(setup, trained(setup, tmp_path))
+def test_what_decides_is_what_lights_up(known: Setup, registry: Registry, tmp_path: Path) -> None:
+    parts, notes = explained(known, registry, job_for(known, tmp_path))
     assert not notes
-    for part in (part for (_, key), part in parts.items() if key == "image"):
-        heat = np.array(part.effects).reshape(8, 8)
-        assert heat[:4, :4].sum() > 3 * max(np.abs(heat[4:]).sum(), np.abs(heat[:4, 4:]).sum())
-        assert part.picture[:2] == b"\xff\xd8"
+    heat = np.array(parts[0, "image"].effects).reshape(8, 8)
+    mean = 64 / 255  # a quarter of the picture is white
+    np.testing.assert_allclose(heat[:4, :4], (1 - mean) / 3 / 16, rtol=1e-3)
+    assert not heat[4:].any()
+    assert not heat[:, 4:].any()
+    words = dict(zip(parts[0, "text"].words, parts[0, "text"].effects, strict=True))
+    assert words == pytest.approx({**dict.fromkeys(words, 0.0), "fever": 1 / 3})
+    assert parts[0, "tabular"].effects == pytest.approx((0.0, 1 / 3))
+    assert [parts[0, key].whole for key in READS] == pytest.approx([1 / 3] * 3)
 
 
-def test_the_word_that_decides_is_the_strongest(tmp_path: Path) -> None:
-    setup = made(tmp_path, "text")
-    parts, _ = explained(setup, trained(setup, tmp_path))
-    words = {(place, key): part.words for (place, key), part in parts.items() if key == "text"}
-    assert len(words) == 6
-    for where, at in zip(words.items(), strongest(parts, "text"), strict=True):
-        assert where[1][at] in ("fever", "fine")
+def test_a_missing_modality_is_not_shown(known: Setup, registry: Registry, tmp_path: Path) -> None:
+    parts, _ = explained(known, registry, job_for(known, tmp_path))
+    assert {key for place, key in parts if place == 1} == {"text", "tabular"}
+    assert parts[1, "tabular"].effects == pytest.approx((0.0, 1 / 3))
 
 
-@pytest.mark.parametrize("component", ["concat_mlp", "boosting"])
-def test_the_field_that_decides_is_the_strongest(tmp_path: Path, component: str) -> None:
-    setup = made(tmp_path, "tabular")
-    parts, _ = explained(setup, trained(setup, tmp_path, component))
-    assert strongest(parts, "tabular") == [1] * 6
-    # and no other modality costs as much when it is hidden
-    for place in range(6):
-        own = {key: part.whole for (at, key), part in parts.items() if at == place}
-        assert max(own, key=own.__getitem__) == "tabular"
+def test_of_a_low_output_what_raises_it_speaks_against_the_answer(
+    known: Setup, registry: Registry, tmp_path: Path
+) -> None:
+    job = job_for(known, tmp_path, signs=np.array([-1, -1]))
+    parts, _ = explained(known, registry, job)
+    assert parts[0, "tabular"].effects == pytest.approx((0.0, -1 / 3))
 
 
-def test_samples_that_are_missing_are_not_shown(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular")
-    job = trained(setup, tmp_path)
-    parts, notes = explained(setup, job)
-    here = setup.dataset.columns["text"].present[job.rows]
-    assert not here.all()
-    assert {place for place, key in parts if key == "text"} == set(np.flatnonzero(here).tolist())
-    assert not notes
+def test_pictures_are_cut_less_finely_where_time_is_short(
+    known: Setup, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(np.arange(0.0, 1000.0))  # each look at the clock is a second later
+    monkeypatch.setattr(explain_module.time, "monotonic", lambda: float(next(clock)))
+    parts, _ = explained(known, registry, job_for(known, tmp_path, seconds=4.0))
+    assert len(parts[0, "image"].effects) == 16
 
 
-def test_of_a_number_effects_are_in_its_unit(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular", "regression")
-    parts, _ = explained(setup, trained(setup, tmp_path))
-    assert max(max(map(abs, p.effects)) for (_, key), p in parts.items() if key == "tabular") > 1.5
-
-
-def test_a_fusion_that_weighs_modalities_says_so(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular")
-    parts, _ = explained(setup, trained(setup, tmp_path, "logit_mean"))
-    assert parts[2, "image"].weight == pytest.approx(1 / 3) or "text" not in parts
-    plain, _ = explained(setup, trained(setup, tmp_path / "plain"))
-    assert math.isnan(plain[0, "image"].weight)
-
-
-def test_without_time_rows_are_shown_with_a_note(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular")
-    parts, notes = explained(setup, trained(setup, tmp_path, seconds=0.0))
-    assert parts[0, "image"].picture
+def test_without_time_rows_are_shown_with_a_note(
+    known: Setup, registry: Registry, tmp_path: Path
+) -> None:
+    parts, notes = explained(known, registry, job_for(known, tmp_path, seconds=0.0))
+    assert parts[0, "image"].picture[:2] == b"\xff\xd8"
     assert parts[0, "image"].effects == ()
     assert not math.isnan(parts[0, "image"].whole)
     assert notes == [
-        "pieces of the samples were hidden for 0 seconds at most, which was too short for 6 of 6 "
+        "pieces of the samples were hidden for 0 seconds at most, which was too short for 2 of 2 "
         "rows"
     ]
 
 
-def test_a_model_that_cannot_be_read_costs_the_effects_alone(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular")
-    zeros = np.zeros(2, dtype=int)
-    parts, notes = explained(
-        setup, ExplainJob(str(tmp_path / "gone"), setup.splits.test[:2], zeros, zeros + 1, 60.0)
-    )
-    assert parts[0, "tabular"].fields.keys() == {"n", "x"}
-    (note,) = notes
-    assert "what the model looked at could not be told: DataError" in note
+def test_a_plugin_that_fails_costs_the_effects_alone(
+    known: Setup, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Known, key: str, column: Column) -> Inputs:
+        raise RuntimeError("no such layer")
+
+    monkeypatch.setattr(Known, "inputs", broken)
+    parts, notes = explained(known, registry, job_for(known, tmp_path))
+    assert parts[0, "text"].words[:2] == ("walks", "in")
+    assert notes == ["what the model looked at could not be told: RuntimeError: no such layer"]
 
 
-def test_a_killed_child_leaves_what_it_has_told(tmp_path: Path) -> None:
-    setup = made(tmp_path, "tabular")
-    job = trained(setup, tmp_path)
+def test_a_trained_model_is_asked_with_what_its_fusion_weighs(
+    setup: Setup, registry: Registry, kept: Path
+) -> None:
+    parts, notes = explained(setup, registry, job_for(setup, kept, rows=12))
+    assert not notes
+    # left also has a field n of mere noise
+    effects = np.abs([parts[place, "left"].effects for place in range(12)])
+    assert effects[:, 0].mean() > 2 * effects[:, 1].mean()
+    both = [place for place in range(12) if (place, "right") in parts]
+    assert both
+    assert [parts[place, "left"].weight for place in both] == pytest.approx([0.5] * len(both))
+
+
+def test_a_control_is_asked_too(
+    setup: Setup, registry: Registry, make_job: Make, tmp_path: Path
+) -> None:
+    from mmauto.space import defaults
+
+    space = registry.control("logistic").space(setup.task)
+    own = {f"control/{name}": value for name, value in defaults(space).items()}
+    job = make_job(kind="control", component="logistic", bundle=str(tmp_path / "b"), params=own)
+    Executor(setup, registry).run_pack([job], lambda e, v: dict.fromkeys(v, True))
+    parts, notes = explained(setup, registry, job_for(setup, tmp_path / "b", rows=12))
+    assert not notes
+    effects = np.abs([parts[place, "left"].effects for place in range(12)])
+    assert effects[:, 0].mean() > 2 * effects[:, 1].mean()
+    assert math.isnan(parts[0, "left"].weight)
+
+
+def test_a_model_that_cannot_be_read_is_a_note(
+    setup: Setup, registry: Registry, tmp_path: Path
+) -> None:
+    parts, notes = explained(setup, registry, job_for(setup, tmp_path / "gone"))
+    assert parts[0, "left"].fields.keys() == {"x", "n"}
+    assert "what the model looked at could not be told: DataError" in notes[0]
+
+
+def test_answers_come_from_another_process(setup: Setup, registry: Registry, kept: Path) -> None:
+    job = job_for(setup, kept)
+    here, _ = explained(setup, registry, job)
+    there: Parts = {}
+    runner = ProcessExecutor()
+    try:
+        runner.use(setup)
+        runner.explain(job, lambda place, key, found: there.update({(place, key): found}))  # type: ignore[dict-item]
+    finally:
+        runner.close()
+    assert there.keys() == here.keys()
+    assert there[0, "left"].effects == pytest.approx(here[0, "left"].effects, abs=1e-6)
+
+
+def test_a_killed_child_leaves_what_it_has_told(
+    setup: Setup, registry: Registry, kept: Path
+) -> None:
     runner = ProcessExecutor()
     seen: list[tuple[int, str]] = []
 
@@ -209,7 +235,7 @@ def test_a_killed_child_leaves_what_it_has_told(tmp_path: Path) -> None:
     try:
         runner.use(setup)
         with pytest.raises(LostExecutorError, match="signal 9"):
-            runner.explain(job, take)
+            runner.explain(job_for(setup, kept, rows=12), take)
     finally:
         runner.close()
-    assert seen[0] == (0, "image")
+    assert seen[0] == (0, "left")

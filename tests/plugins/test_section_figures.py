@@ -214,4 +214,6 @@ def test_several_labels_a_row_have_no_confusion_matrix() -> None:
     study = fake_study()
     spec = replace(study.task.targets["diagnosis"], kind="multilabel")
     task = replace(study.task, targets={"diagnosis": spec})
-    assert "one class a row" in only(Text, render("confusion", replace(study, task=task))).text
+    labels = {"test": {"diagnosis": np.eye(3)[study.truth["test"]["diagnosis"]]}}
+    blocks = render("confusion", replace(study, task=task, truth=labels))
+    assert "one class a row" in only(Text, blocks).text

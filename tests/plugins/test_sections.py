@@ -11,7 +11,7 @@ import pytest
 from mmauto_sections import mmauto_sections
 
 from mmauto.answers.compare import compare, leaderboard_rows
-from mmauto.plugin import Block, Code, Figure, Section, StudyView, Table, Text
+from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.views import Costs, Failure, Interval, Optimism, TrialView
 

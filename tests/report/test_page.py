@@ -173,6 +173,28 @@ def test_a_thousand_trials_stay_small_and_quick(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").stat().st_size < 8_000_000
 
 
+def test_each_table_and_each_figure_can_be_taken_along_and_says_how_to_read_it(page: str) -> None:
+    own = without_library(page)
+    found = re.findall(r"<figure.*?</figure>", own, re.S)
+    assert len(found) > len(figures(page)) > 3
+    for one in found:
+        name = re.search(r'class="csv" data-name="([^"]+)"', one)
+        assert name is not None
+        if "data-for" in one:
+            assert f'data-for="{name[1]}"' in one
+        caption = re.search(r"<figcaption><span>(.*?)</span>", one, re.S)
+        assert caption is not None
+        assert caption[1].strip()
+
+
+def test_every_class_that_the_page_uses_for_looks_is_in_the_style(page: str) -> None:
+    style = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    used = {name for group in re.findall(r'class="([^"]+)"', without_library(page))
+            for name in group.split()}  # fmt: skip
+    unstyled = {name for name in used if f".{name}" not in style}
+    assert unstyled <= {"sortable", "table"}
+
+
 # ------------------------------------------------------------------------------ escaping
 
 
@@ -181,10 +203,10 @@ def test_hostile_texts_reach_the_page_only_escaped(hostile_page: str) -> None:
     assert "<script>alert" not in own
     assert "<img" not in own
     assert 'x onerror=alert(2)>"' not in own
-    # the page's own scripts and one piece of data a figure, nothing else
+    # the theme, the library, the page's own script and one piece of data a figure, nothing else
     kinds = [kind for kind, _ in SCRIPT.findall(hostile_page)]
-    assert len(kinds) == len(figures(hostile_page)) + 2
-    assert kinds.count("") == 2
+    assert len(kinds) == len(figures(hostile_page)) + 3
+    assert kinds.count("") == 3
 
 
 def test_hostile_texts_are_shown_as_they_are(hostile_page: str) -> None:
