@@ -16,7 +16,7 @@ from mmauto.answers.pooled import pooled
 from mmauto.answers.view import study_view
 from mmauto.config import StudyConfig, difference, from_mapping, read_toml
 from mmauto.engine.metrics import METRICS
-from mmauto.errors import ConfigError
+from mmauto.errors import ConfigError, StoreError, unknown
 from mmauto.store.study import StudyStore
 from mmauto.tuning.record import write_study_toml
 from mmauto.tuning.watch import Watcher
@@ -61,14 +61,16 @@ def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyCon
     """The folds that are left, one after another, and who watches each; a study without has itself.
 
     Raises:
-        ConfigError: the folds that there are have another configuration.
+        ConfigError: what there is of this name has another configuration.
     """
+    states = {} if config.fold else fold_states(config.folder)
+    if states:
+        _refuse_change(config, stored_config(config.folder))
     if config.fold or not config.folds:
         yield config, watcher
         return
-    states = fold_states(config.folder)
-    if states:
-        _refuse_change(config)
+    if (config.folder / "study.db").exists():
+        _refuse_change(config, replace(config, folds=0))
     left = [fold for fold in range(1, config.folds + 1) if states.get(fold) != STATES[-1]]
     for fold in left:
         what = f"fold {fold} of {config.folds}"
@@ -78,8 +80,8 @@ def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyCon
         watcher.note("all folds are finished; nothing is left to train")
 
 
-def _refuse_change(config: StudyConfig) -> None:
-    stored, given = stored_config(config.folder).identity(), config.identity()
+def _refuse_change(config: StudyConfig, before: StudyConfig) -> None:
+    stored, given = before.identity(), config.identity()
     usual = StudyConfig().identity()
     filled = {key for key in FOUND if given.get(key) == usual.get(key)}
     changed = difference(
@@ -106,16 +108,23 @@ def _counted(folder: Path) -> set[int]:
     return {fold for fold, state in states.items() if state == STATES[-1]} or {min(states)}
 
 
-def best_fold(folder: Path, arm: str) -> int:
-    """The fold in which an arm validated best: its model stands for the arm."""
-    values: dict[int, float] = {}
+def best_model(folder: Path, arm: str | None) -> tuple[int, str]:
+    """The fold in which an arm (None: the fold's winner) validated best, and that arm.
+
+    Raises:
+        StoreError: no fold has a result of it.
+    """
+    runs: dict[tuple[int, str], list[float]] = {}
     maximise, counted = True, _counted(folder)
     for fold, store in fold_stores(folder):
         maximise = METRICS[store.task.metric].maximise
-        own = [row.value for row in store.rows("confirm") if row.arm == arm]
-        known = [value for value in own if value is not None]
-        if known and fold in counted:
-            values[fold] = statistics.fmean(known)
+        for row in store.rows("confirm") if fold in counted else ():
+            if row.value is not None:
+                runs.setdefault((fold, row.arm), []).append(row.value)
+    values = {key: statistics.fmean(own) for key, own in runs.items() if arm in (None, key[1])}
+    if not values:
+        known = dict.fromkeys(name for _, name in runs)
+        raise StoreError(unknown("confirmed arm", str(arm), known, source=str(folder)))
     return (max if maximise else min)(values, key=values.__getitem__)
 
 

@@ -97,8 +97,8 @@ class Study:
         """
         from mmauto.evaluate import Best, kept_run
 
-        name = self._arm(arm)
-        return Best(kept_run(self._owner(name)._confirmed(), name), self.predictor(name))
+        owner, name = self._owner(arm)
+        return Best(kept_run(owner.view(), name), self.predictor(name))
 
     def predictor(self, arm: str | None = None, ensemble: bool = False) -> Predictor:
         """The models of this study, ready to predict new rows.
@@ -113,9 +113,9 @@ class Study:
         from mmauto.evaluate import ensemble_of
         from mmauto.predictor import Predictor
 
-        owner = self._owner(arm)
-        if owner is not self:
-            found = owner.predictor(self._arm(arm), ensemble)
+        if self.folded:
+            owner, name = self._owner(arm)
+            found = owner.predictor(name, ensemble)
             found.notes.append(f"the model is that of {owner.folder}, the fold that validated best")
             return found
         view = self._confirmed()
@@ -147,7 +147,7 @@ class Study:
         from mmauto.evaluate import ensemble_of, evaluate
 
         if self.folded:
-            return self._owner(arm).evaluate(source, arm, ensemble, image_folder, progress)
+            return self._owner(arm)[0].evaluate(source, arm, ensemble, image_folder, progress)
         view, registry = self._confirmed(), load_registry()
         confirmed = [line.arm.name for line in view.comparison.standings]
         names = [self._arm(arm)] if arm else confirmed
@@ -172,7 +172,8 @@ class Study:
         from mmauto.engine.onnx import export_onnx
 
         if self.folded:
-            return self._owner(arm).export(self._arm(arm), path, int8)
+            owner, name = self._owner(arm)
+            return owner.export(name, path, int8)
         name, view = self._arm(arm), self.view()
         registry = load_registry()
         stored = {**view.config, "name": self.folder.name, "out": str(self.folder.parent)}
@@ -204,12 +205,13 @@ class Study:
             raise StoreError(unknown("confirmed arm", str(chosen), known, source=str(self.folder)))
         return str(chosen)
 
-    def _owner(self, arm: str | None) -> Study:
-        """The study that holds an arm's model: this one, or one of its folds."""
+    def _owner(self, arm: str | None) -> tuple[Study, str]:
+        """The study that holds an arm's model, this one or one of its folds, and the arm."""
+        self._confirmed()
         if not self.folded:
-            return self
-        fold = folds.best_fold(self.folder, self._arm(arm))
-        return Study(self.folder / "folds" / str(fold))
+            return self, self._arm(arm)
+        fold, name = folds.best_model(self.folder, arm)
+        return Study(self.folder / "folds" / str(fold)), name
 
     def _bundle(self, arm: str, registry: Registry) -> Bundle:
         from mmauto.engine.bundle import Bundle

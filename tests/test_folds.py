@@ -13,8 +13,8 @@ import pytest
 
 import mmauto
 from mmauto.config import from_mapping
-from mmauto.errors import ConfigError
-from mmauto.folds import best_fold, fold_states, unfinished
+from mmauto.errors import ConfigError, StoreError
+from mmauto.folds import best_model, fold_states, unfinished
 from mmauto.study import resume
 from mmauto.tuning.watch import Watcher
 
@@ -63,6 +63,8 @@ def test_a_stopped_search_resumes_at_the_next_fold(table: Path, tmp_path: Path) 
     before = (folder / "folds" / "1" / "study.db").read_bytes()
     with pytest.raises(ConfigError, match=r"differs in: trials: 1 -> 2; use --name for a new"):
         mmauto.search(**{**asked, "trials": 2})
+    with pytest.raises(ConfigError, match=r"s differs in: folds: 3 -> 0; use --name for a new"):
+        mmauto.search(**{**asked, "folds": 0})
 
     watcher = Stopping()
     study = resume(folder, watcher)
@@ -94,7 +96,7 @@ def _first_fold_is_readable(folder: Path) -> None:
 def _all_rows_are_tested_once(study: mmauto.Study) -> None:
     view = study.view()
     assert sorted(view.ids["test"].tolist(), key=int) == [str(row) for row in range(1, 61)]
-    assert set(study.leaderboard()["arm"]) == ARMS
+    assert set(study.leaderboard()["arm"]) >= ARMS
     assert {t.arm for t in study.trials()} == ARMS
     assert len(study.trials()) == 3 * len(ARMS)
     assert view.name == "s"
@@ -108,12 +110,11 @@ def _nothing_is_claimed(study: mmauto.Study) -> None:
     assert "cross-validation: each of the 60 rows was tested once" in said
     assert "This data cannot decide whether fusion helps" in said
     assert "helps here" not in said
-    assert "Chosen anew in each fold, the best fusion cannot be told from" in said
 
 
 def _files_are_written(folder: Path) -> None:
     told = json.loads((folder / "leaderboard.json").read_text())
-    assert {row["arm"] for row in told["rows"]} == ARMS
+    assert {row["arm"] for row in told["rows"]} >= ARMS
     page = (folder / "report.html").read_text()
     assert "nested 3-fold cross-validation" in page
     assert 'class="broken"' not in page
@@ -123,11 +124,12 @@ def _files_are_written(folder: Path) -> None:
 
 def _the_best_fold_predicts(study: mmauto.Study, table: Path) -> None:
     best = study.best()
-    fold = best_fold(study.folder, best.arm)
-    values = [
-        mmauto.open(study.folder / "folds" / str(each)).best(best.arm).value for each in (1, 2, 3)
-    ]
-    assert best.value == max(v for v in values if v is not None)
+    winners = [mmauto.open(study.folder / "folds" / str(fold)).best() for fold in (1, 2, 3)]
+    fold, arm = best_model(study.folder, None)
+    assert (best.arm, best.value) == (arm, winners[fold - 1].value)
+    assert best.value == max(winner.value or 0.0 for winner in winners)
+    with pytest.raises(StoreError, match="'nothing'"):
+        study.predictor("nothing")
     assert best.model.notes[-1] == (
         f"the model is that of {study.folder / 'folds' / str(fold)}, the fold that validated best"
     )
@@ -162,6 +164,14 @@ def test_a_study_without_folds_is_its_own_part() -> None:
     config, watcher = from_mapping({"task": "medical"}), Watcher()
     assert list(unfinished(config, watcher)) == [(config, watcher)]
     assert fold_states(config.folder / "nothing here") == {}
+
+
+def test_folds_are_not_put_into_another_study(tmp_path: Path) -> None:
+    config = from_mapping({"task": "medical", "folds": 3, "name": "m", "out": str(tmp_path)})
+    config.folder.mkdir()
+    (config.folder / "study.db").touch()
+    with pytest.raises(ConfigError, match=r"m differs in: folds: 0 -> 3; use --name for a new"):
+        next(unfinished(config, Watcher()))
 
 
 @pytest.mark.parametrize("folds", [1, 2, 21, -1])

@@ -39,14 +39,14 @@ def table(folder: Path, rows: int, seed: int, knows: str, shuffled: bool = False
     said = label if "text" in knows else source.integers(0, 3, rows)
     shown = label if "number" in knows else source.integers(0, 3, rows)
     words = np.array(["alpha", "beta", "gamma"])
-    # a third of the texts and of the numbers say nothing of their class
-    said = np.where(source.random(rows) < 1 / 3, source.integers(0, 3, rows), said)
-    shown = np.where(source.random(rows) < 1 / 3, source.integers(0, 3, rows), shown)
+    # a third of the texts and of the numbers say nothing of any class, and one can see that
+    silent = source.random((2, rows)) < 1 / 3
     lines = ["note,size,label"]
     for row in range(rows):
         rest = " ".join(f"w{word}" for word in source.integers(0, 40, 6))
-        size = 3 * shown[row] + source.normal()
-        lines.append(f"{words[said[row]]} {rest} id{row},{size:.4f},c{label[row]}")
+        size = -9 if silent[1, row] else 4 * shown[row] + source.normal()
+        word = "" if silent[0, row] else f"{words[said[row]]} "
+        lines.append(f"{word}{rest} id{row},{size:.4f},c{label[row]}")
     if shuffled:
         own = [line.rpartition(",") for line in lines[1:]]
         order = source.permutation(rows)

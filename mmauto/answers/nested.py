@@ -1,46 +1,63 @@
-"""What a nested cross-validation says beside the comparison of its arms.
+"""Arms that are chosen anew in each fold, and how a nested cross-validation came about.
 
-The arm that validates best over all folds was chosen with rows that are also tested, if by other
-models. Strictly nested is a choice within each fold, on its own validation rows: whatever is best
-there is tested (Cawley and Talbot 2010, On over-fitting in model selection, JMLR 11).
+Every row validates one fold's study and tests another's. So the arm that validates best over all
+folds was chosen on rows that are tested, too, and its test score is too good: on labels that have
+nothing to do with the inputs by several points. A choice within each fold, on its own validation
+rows, is tested on rows that took no part in it (Varma and Simon 2006, BMC Bioinformatics 7; Cawley
+and Talbot 2010, JMLR 11). Such a choice is an arm of its own here. Its mean validation score is at
+least that of any single arm, so that it ranks first and comparisons are made with it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
+from mmauto.views import ArmKind, ArmView, Comparison, StudyView
 
-from mmauto.answers.pooled_runs import as_predicted, joined_runs, quantiles
-from mmauto.answers.statistics import Resampled, Scored
-from mmauto.answers.sums import RANKINGS
-from mmauto.engine.metrics import METRICS
-from mmauto.views import Comparison, Interval, Predictions, StudyView
+KINDS: Mapping[str, tuple[ArmKind, tuple[str, ...]]] = {
+    "best fusion of each fold": ("fusion", ("fusion",)),
+    "best single of each fold": ("single", ("single",)),
+    "best control of each fold": ("control", ("control",)),
+    "best of each fold": ("ensemble", ("fusion", "single", "control")),
+}
+"""Name -> the kind that the choice counts as, and the kinds that it is made from."""
 
 LEADING = 2
 """Sentences of the comparison that stay in front."""
 
 
+def nested_arms(views: Sequence[StudyView]) -> list[tuple[ArmView, list[str]]]:
+    """The choices, each with the arm of every fold; none where all folds choose the same arm.
+
+    The choice among all arms is left out where it equals that among those of one kind.
+    """
+    found: list[tuple[ArmView, list[str]]] = []
+    for name, (kind, kinds) in KINDS.items():
+        chosen = [_best(view, kinds) for view in views]
+        if len(set(chosen)) > 1 and "" not in chosen and chosen not in (own for _, own in found):
+            found.append(
+                (ArmView(name, kind, name, "chosen in each fold", _made_of(chosen)), chosen)
+            )
+    return found
+
+
 def nested_verdict(
-    views: Sequence[StudyView],
-    found: Comparison,
-    truth: Mapping[str, Predictions],
-    groups: Mapping[str, np.ndarray | None],
+    views: Sequence[StudyView], found: Comparison, chosen: Sequence[ArmView]
 ) -> tuple[str, ...]:
-    """The verdict of the pooled comparison, with how it was made and what a nested choice gives.
+    """The sentences of the pooled comparison, with how it was made.
 
     Args:
         views: the folds.
-        found: their pooled comparison.
-        truth: split -> target -> labels of all folds; the groups likewise.
+        found: their comparison.
+        chosen: the arms of `nested_arms`.
     """
-    target = found.target
-    shared = Resampled(
-        found.metric, views[0].task.targets[target], truth["test"][target], groups["test"]
-    )
-    more = [_how(views), *_chosen(views, shared, target)]
-    return (*found.verdict[:LEADING], *more, *found.verdict[LEADING:])
+    if found.winner is None:
+        return found.verdict
+    said = found.verdict
+    picks = "; ".join(f"{arm.name} is {arm.summary}" for arm in chosen)
+    anew = [f"Arms are chosen in each fold anew, on its own validation rows: {picks}."]
+    return (*said[:LEADING], _how(views), *(anew if chosen else []), *said[LEADING:])
 
 
 def _how(views: Sequence[StudyView]) -> str:
@@ -57,52 +74,12 @@ def _how(views: Sequence[StudyView]) -> str:
     )
 
 
-def _chosen(views: Sequence[StudyView], shared: Resampled, target: str) -> Iterator[str]:
-    label = METRICS[shared.metric].label
-    every, fusions, singles = (_best(views, kind) for kind in (None, "fusion", "single"))
-    scores = _scores(views, every, shared, target)
-    if scores:
-        arms = ", ".join(f"{name} in {count}" for name, count in Counter(every).most_common())
-        yield (
-            f"With the arm chosen anew in each fold, as in a search on new data, {label} is "
-            f"{_bounds(shared.mean(list(scores.values())))} ({arms})."
-        )
-    ours, theirs = (_scores(views, names, shared, target) for names in (fusions, singles))
-    seeds = sorted(set(ours) & set(theirs))
-    if seeds:
-        gain = shared.gain([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
-        yield _fusion(gain, label)
+def _best(view: StudyView, kinds: Sequence[str]) -> str:
+    """The arm of these kinds that validates best in a fold; empty without one."""
+    return next((s.arm.name for s in view.comparison.standings if s.arm.kind in kinds), "")
 
 
-def _fusion(gain: Interval, label: str) -> str:
-    pair = "the best single modality"
-    size = f"{_bounds(gain, '+')} in {label}"
-    if gain.low > 0:
-        return f"Chosen anew in each fold, the best fusion beats {pair}, by {size}."
-    if gain.high < 0:
-        return f"Chosen anew in each fold, the best fusion is worse than {pair}, by {size}."
-    return (
-        f"Chosen anew in each fold, the best fusion cannot be told from {pair}: the difference is "
-        f"{size}."
-    )
-
-
-def _best(views: Sequence[StudyView], kind: str | None) -> list[str]:
-    """The arm of a kind (None: of any) that validates best in each fold; empty without one."""
-    return [
-        next((s.arm.name for s in view.comparison.standings if kind in (None, s.arm.kind)), "")
-        for view in views
-    ]
-
-
-def _scores(
-    views: Sequence[StudyView], arms: Sequence[str], shared: Resampled, target: str
-) -> dict[int, Scored]:
-    """Seed -> score; empty where a fold has no such arm."""
-    mapped = quantiles if shared.metric in RANKINGS else as_predicted
-    runs = joined_runs(views, arms, mapped)
-    return {run.seed: shared.score(run.test[target]) for run in runs}
-
-
-def _bounds(found: Interval, sign: str = "") -> str:
-    return f"{found.value:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
+def _made_of(chosen: Sequence[str]) -> str:
+    (first, count), *rest = Counter(chosen).most_common()
+    others = "".join(f", {name} in {times}" for name, times in rest)
+    return f"{first} in {count} fold{'' if count == 1 else 's'}{others}"

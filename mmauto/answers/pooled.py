@@ -16,8 +16,8 @@ from dataclasses import replace
 import numpy as np
 
 from mmauto.answers.compare import compare
-from mmauto.answers.nested import nested_verdict
-from mmauto.answers.pooled_runs import joined_runs, quantiles
+from mmauto.answers.nested import nested_arms, nested_verdict
+from mmauto.answers.pooled_runs import as_predicted, joined_runs, quantiles
 from mmauto.answers.sums import RANKINGS
 from mmauto.engine.metrics import METRICS, score
 from mmauto.errors import StoreError
@@ -39,8 +39,9 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
 
     Seed s of every fold together form run s of an arm; predictions are bent by each fold's own
     thresholds, so pooled runs have none. An arm without a result in some fold has none here. Each
-    row also validates once, in the study before: nothing may be chosen on pooled validation rows
-    and estimated on the test rows, since they are the same.
+    row also validates once, in another fold's study: nothing may be chosen on pooled validation
+    rows and estimated on the test rows, since they are the same. So the choices that were made in
+    each fold are arms, too (`mmauto.answers.nested`), and there is no ensemble.
 
     Args:
         views: finished folds of one study, in their order.
@@ -49,7 +50,9 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
         StoreError: the folds do not share their data.
     """
     _refuse_mixed(views)
-    first, arms, trials = views[0], _arms(views), _trials(views)
+    first, trials, chosen = views[0], _trials(views), nested_arms(views)
+    whole = [(arm, [arm.name] * len(views)) for arm in _arms(views)]
+    arms = [arm for arm, _ in (*chosen, *whole)]
     truth = {
         split: {
             name: np.concatenate([view.truth[split][name] for view in views])
@@ -58,8 +61,14 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
         for split in SPLITS
     }
     groups = {split: _joined([view.groups.get(split) for view in views]) for split in SPLITS}
-    plain = [run for arm in arms for run in joined_runs(views, [arm.name] * len(views))]
-    fair = [run for arm in arms for run in joined_runs(views, [arm.name] * len(views), quantiles)]
+    plain, fair = (
+        [
+            replace(run, arm=arm.name)
+            for arm, names in (*chosen, *whole)
+            for run in joined_runs(views, names, mapped)
+        ]
+        for mapped in (as_predicted, quantiles)
+    )
     ceiling = {who: statistics.fmean(view.ceiling[who] for view in views) for who in first.ceiling}
     found = compare(
         first.task, arms, trials, fair if first.task.metric in RANKINGS else plain,
@@ -93,7 +102,9 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
             for column in first.subgroups
         },
         comparison=replace(
-            found, standings=standings, verdict=nested_verdict(views, found, truth, groups)
+            found,
+            standings=standings,
+            verdict=nested_verdict(views, found, [arm for arm, _ in chosen]),
         ),
     )
 

@@ -80,12 +80,16 @@ def _ceiling(study: StudyView) -> Sequence[Block]:
 def _remarks(study: StudyView) -> Sequence[Block]:
     if not study.findings:
         return [Text("Nothing odd was found in the data before training.")]
-    rows = [(found.text, found.action) for found in study.findings if not found.warning]
+    rows = [
+        (found.kind.replace("_", " "), found.text, found.action)
+        for found in study.findings
+        if not found.warning
+    ]
     if not rows:
         return []
     return [
         Table(
-            ("found before training", "what was done"), rows,
+            ("about", "found before training", "what was done"), rows,
             "Missing values and other remarks; what may spoil the answer stands above as a "
             "warning.",
         )

@@ -25,7 +25,7 @@ from mmauto.plugin import (
 
 FAINT = 0.05
 """Effects below this probability, or share of the target's deviation, are never drawn in full."""
-MOST_FIELDS = 10
+MOST_FIELDS = 6
 
 TITLES = {
     "mistake": "The surest mistakes of {arm} on the test rows, the surest one first.",
@@ -110,11 +110,11 @@ def _part(key: str, part: Shown, alt: str, faint: float) -> list[Any]:
         weights = weights or [0.0] * len(part.words)
         return [Words(key, list(zip(part.words, weights, strict=True)))]
     if part.fields:
-        return [_fields(key, part, weights)]
+        return [_fields(key, part, weights, faint)]
     return []
 
 
-def _fields(key: str, part: Shown, weights: Sequence[float]) -> Bars:
+def _fields(key: str, part: Shown, weights: Sequence[float], faint: float) -> Bars:
     """The fields that matter most; in their own order where none is known to."""
     weights = weights or [0.0] * len(part.fields)
     effects = part.effects or (math.nan,) * len(part.fields)
@@ -126,7 +126,7 @@ def _fields(key: str, part: Shown, weights: Sequence[float]) -> Bars:
     return Bars(
         label,
         [
-            (f"{name} {_value(value)}", _signed(effect), weight)
+            (f"{name} {_value(value)}", _signed(effect, faint), weight)
             for (name, value), weight, effect in lines[:MOST_FIELDS]
         ],
     )
@@ -139,14 +139,14 @@ def _wholes(parts: Any, faint: float) -> list[Bars]:
         return []
     weights = _scaled([part.whole for part in known.values()], faint)
     lines = [
-        (key, _signed(part.whole) + _share(part.weight), weight)
+        (key + _share(part.weight), _signed(part.whole, faint), weight)
         for (key, part), weight in zip(known.items(), weights, strict=True)
     ]
     return [Bars("by hiding all of it", lines)]
 
 
 def _share(weight: float) -> str:
-    return "" if math.isnan(weight) else f" (weight {weight:.2f})"
+    return "" if math.isnan(weight) else f", weight {weight:.2f}"
 
 
 def _arms(study: StudyView, told: Any) -> Bars:
@@ -169,5 +169,7 @@ def _value(value: float | str | None) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def _signed(effect: float) -> str:
-    return "–" if math.isnan(effect) else f"{effect:+.3g}"
+def _signed(effect: float, faint: float) -> str:
+    """With decimals that an effect worth a colour needs."""
+    decimals = max(0, 1 - math.floor(math.log10(faint)))
+    return "–" if math.isnan(effect) else f"{effect:+.{decimals}f}"

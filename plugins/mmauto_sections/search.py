@@ -41,9 +41,8 @@ def _words(study: StudyView) -> list[Text]:
     if share > 0:
         words.append(
             Text(
-                f"Pruning saved about {share:.0%} of the epochs: had pruned trials run as long as "
-                "the complete ones of their arm do on average, that much more would have been "
-                "trained."
+                f"Pruning saved about {share:.0%} of the epochs that there would have been, had "
+                "pruned trials run as long as the complete ones of their arm do on average."
             )
         )
     return words

@@ -23,7 +23,7 @@ from mmauto.values import Kind
 def dataset(
     labels: Sequence[Any] | np.ndarray,
     kind: Kind = "binary",
-    groups: Sequence[Any] | None = None,
+    groups: Sequence[Any] | np.ndarray | None = None,
     texts: Sequence[str] | None = None,
 ) -> Dataset:
     classes = kind in ("binary", "multiclass")

@@ -97,10 +97,10 @@ def test_effects_are_scaled_to_the_strongest_piece() -> None:
     fields = part(card, "tabular")
     assert isinstance(fields, Bars)
     assert fields.lines == [
-        ("sex f", "-0.4", -1.0), ("age 64", "+0.1", 0.25), ("crp missing", "–", 0.0),
+        ("sex f", "-0.400", -1.0), ("age 64", "+0.100", 0.25), ("crp missing", "–", 0.0),
     ]  # fmt: skip
     whole = part(card, "by hiding")
-    assert whole.lines == [("image", "+0.5", 1.0), ("text", "-0.1 (weight 0.25)", -0.2)]
+    assert whole.lines == [("image", "+0.500", 1.0), ("text, weight 0.25", "-0.100", -0.2)]
 
 
 def test_of_many_fields_those_that_matter_are_shown() -> None:

@@ -1,4 +1,4 @@
-"""Curves, search, importances and errors as figures: each number is checked by brute force."""
+"""Errors as figures: each number is checked by brute force."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from mmauto_sections import history as history_module
 from mmauto_sections import mmauto_sections
 from sklearn.metrics import precision_recall_fscore_support
 
 from mmauto.plugin import Figure, StudyView, Table, Text
 from mmauto.testing.fakes_study import fake_study
-from mmauto.views import Failure, TrialView
+from mmauto.views import Failure
 
 SECTIONS = {section.name: section for section in mmauto_sections()}
 
@@ -32,106 +31,8 @@ def for_target(name: str, metric: str) -> StudyView:
     return replace(study, task=replace(study.task, primary=name, metric=metric))
 
 
-def minimised() -> StudyView:
-    """The fake study as if its metric were an error."""
-    study = for_target("stay_days", "mae")
-    return replace(study, comparison=replace(study.comparison, metric="mae", maximise=False))
-
-
 def winners(study: StudyView) -> list:
     return [run for run in study.confirmations if run.arm == study.comparison.winner]
-
-
-# ------------------------------------------------------------------------------------ curves
-
-
-def test_a_curve_is_the_mean_over_seeds_and_a_short_run_keeps_its_last_value() -> None:
-    study = fake_study()
-    own = winners(study)[:2]
-    runs = (replace(own[0], curve=(0.1, 0.5)), replace(own[1], curve=(0.3, 0.4, 0.7, 0.8)))
-    trace = only(Figure, render("curves", replace(study, confirmations=runs))).data[0]
-    assert trace["x"] == [1, 2, 3, 4]
-    assert trace["y"] == pytest.approx([0.2, 0.45, 0.6, 0.65])
-
-
-# ----------------------------------------------------------------------------------- history
-
-
-@pytest.mark.parametrize("study", [fake_study(4), minimised()], ids=["maximised", "minimised"])
-def test_the_best_so_far_only_improves(study: StudyView) -> None:
-    best = np.maximum if study.comparison.maximise else np.minimum
-    lines = [t for t in only(Figure, render("history", study)).data if t["mode"] == "lines"]
-    assert [line["name"] for line in lines] == [arm.name for arm in study.arms]
-    for line in lines:
-        own = [t for t in study.trials if t.arm == line["name"] and t.value is not None]
-        assert line["y"] == best.accumulate([trial.value for trial in own]).tolist()
-        assert line["x"] == [trial.index + 1 for trial in own]
-
-
-def test_trials_are_counted_by_state() -> None:
-    study = fake_study()
-    for row in only(Table, render("history", study)).rows:
-        own = [trial.state for trial in study.trials if trial.arm == row[0]]
-        assert row[1:4] == [own.count("complete"), own.count("pruned"), own.count("failed")]
-
-
-def test_a_search_in_which_everything_failed_still_counts() -> None:
-    study = fake_study()
-    failed = [
-        replace(t, state="failed", value=None, curve=(), failure=Failure("nan", "x"))
-        for t in study.trials
-    ]
-    blocks = render("history", replace(study, trials=failed))
-    assert "No trial has a result" in only(Text, blocks).text
-    assert sum(row[3] for row in only(Table, blocks).rows) == len(failed)
-
-
-def test_a_parked_arm_is_named_so() -> None:
-    study = fake_study()
-    arms = [replace(study.arms[0], parked=True), *study.arms[1:]]
-    table = only(Table, render("history", replace(study, arms=arms)))
-    assert table.rows[0][0] == f"{arms[0].name} (parked)"
-
-
-def test_many_trials_are_thinned_and_the_caption_says_so() -> None:
-    study = fake_study()
-    name, most = study.arms[0].name, history_module.MOST_POINTS
-    trials = [
-        TrialView(i, name, 0, i, "complete", {}, value=i / most, curve=(i / most,))
-        for i in range(2 * most + 1)
-    ]
-    figure = only(Figure, render("history", replace(study, trials=trials)))
-    dots, line = figure.data
-    assert len(dots["x"]) == len(dots["y"]) == len(dots["marker"]["symbol"]) <= most
-    assert "One trial in 3 is drawn" in figure.caption
-    assert line["y"][-1] == 2.0  # the best is never thinned away
-    few = only(Figure, render("history", replace(study, trials=trials[:most])))
-    assert len(few.data[0]["x"]) == most
-    assert "is drawn" not in few.caption
-
-
-# -------------------------------------------------------------------------------- importance
-
-
-def test_importances_stand_under_their_arms() -> None:
-    study = fake_study()
-    heat = only(Figure, render("importance", study)).data[0]
-    arms = [arm for arm in study.arms if arm.importances]
-    assert heat["x"] == [arm.name for arm in arms]
-    assert set(heat["y"]) == {name for arm in arms for name in arm.importances}
-    for row, name in zip(heat["z"], heat["y"], strict=True):
-        assert row == [arm.importances.get(name) for arm in arms]
-    # plotly heeds neither end alone: the palest cell would be the least share, not none
-    assert (heat["zmin"], heat["zmax"]) == (0, 0.6)
-
-
-def test_only_the_largest_importances_are_shown_and_the_caption_says_so() -> None:
-    study = fake_study()
-    shares = {f"p{place}": place / 1000 for place in range(30)}
-    arms = [replace(study.arms[0], importances=shares)]
-    figure = only(Figure, render("importance", replace(study, arms=arms)))
-    assert figure.data[0]["y"] == [f"p{place}" for place in range(16, 30)]
-    assert "14 largest of 30" in figure.caption
 
 
 # --------------------------------------------------------------------------------- confusion

@@ -357,7 +357,9 @@ def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
     assert dict(tables[2].rows) == study.ceiling
     warned = [b.text for b in texts(render("data", study)) if b.style == "warning"]
     assert warned == [f"Warning: {f}" for f in study.findings if f.warning]
-    assert list(tables[3].rows) == [(f.text, f.action) for f in study.findings if not f.warning]
+    assert list(tables[3].rows) == [
+        (f.kind, f.text, f.action) for f in study.findings if not f.warning
+    ]
 
 
 def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:

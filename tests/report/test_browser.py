@@ -426,6 +426,15 @@ def test_a_narrow_page_opens_its_contents_from_a_bar(visit) -> None:
     assert (menu.get_attribute("aria-expanded"), link.is_displayed()) == ("false", False)
 
 
+@pytest.mark.parametrize(("width", "beside"), [(400, False), (1280, True)])
+def test_what_stands_beside_a_plot_needs_a_wide_page(visit, width: int, beside: bool) -> None:
+    notes = visit(width=width).execute_script(
+        "return [...document.querySelectorAll('#gains .annotation-text')].map(t => t.textContent)"
+    )
+    assert any(note.startswith("ceiling") for note in notes)
+    assert any(note.startswith("p ") for note in notes) == beside
+
+
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_but_tables_scrolls_sideways(visit, width: int) -> None:
     page = visit(width=width)
