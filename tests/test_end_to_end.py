@@ -77,8 +77,8 @@ def test_every_arm_gets_its_budget_and_is_confirmed(finished: mmauto.Study) -> N
     counts = {arm: sum(t.arm == arm for t in finished.trials()) for arm in ARMS}
     assert counts == {**dict.fromkeys(ARMS, 6), "majority": 1}
     assert all(t.state in ("complete", "pruned") for t in finished.trials())
-    assert set(finished.leaderboard()["arm"]) == ARMS
-    assert finished.leaderboard()["seeds"].tolist() == [2] * len(ARMS)
+    assert set(finished.leaderboard()["arm"]) == {*ARMS, "ensemble"}
+    assert finished.leaderboard()["seeds"].tolist() == [2] * (len(ARMS) + 1)
 
 
 def test_fusion_wins_where_both_modalities_are_needed(finished: mmauto.Study) -> None:

@@ -70,7 +70,8 @@ def _how(views: Sequence[StudyView]) -> str:
         )
     return (
         f"This is a nested {folds}-fold cross-validation: each of the {rows} rows was tested once, "
-        "by models that neither trained nor were chosen on it."
+        "by models that neither trained nor were chosen on it. The folds share training rows, so "
+        "the intervals are a little too narrow."
     )
 
 

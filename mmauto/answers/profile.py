@@ -100,7 +100,8 @@ def guessing(metric: str, spec: TargetSpec, truth: np.ndarray) -> float:
 
 
 def _worded(knowing: tuple[str, ...], joint: bool, gain: bool, more: bool) -> Profile:
-    names = " and ".join(knowing)
+    *first, last = knowing or ("",)
+    names = f"{', '.join(first)} and {last}" if first else last
     if not knowing and not joint:
         return Profile(
             "nothing", knowing,

@@ -19,6 +19,8 @@ from mmauto.plugin import (
 from mmauto_sections.colours import metric_label, modality_hues, plain
 
 MOST_ARMS = 12
+MOST_PAIRED = 4
+"""Arms whose pairs are shown: those that are best on validation."""
 
 
 class Relies(Section):
@@ -126,7 +128,7 @@ def _pairs(each: Sequence[Any], study: StudyView) -> list[Table]:
             one.arm, " with ".join(pair), found.value, f"{found.low:+.3f} to {found.high:+.3f}",
             _word(found),
         ]
-        for one in each
+        for one in each[:MOST_PAIRED]
         for pair, found in one.interactions.items()
     ]  # fmt: skip
     if not rows:
@@ -134,7 +136,7 @@ def _pairs(each: Sequence[Any], study: StudyView) -> list[Table]:
     return [
         Table(
             ("arm", "pair", "interaction", "95 % interval", "which means"), rows,
-            f"What two modalities gain in {metric_label(study)} together beyond what they gain one "
+            f"What two modalities of the best arms gain in {metric_label(study)} together beyond what they gain one "
             "by one. Positive: they are read together; negative: they say the same, or the metric "
             "has no room left; about zero: the arm adds them up.",
         )
