@@ -30,7 +30,7 @@ TOYS = Path(__file__).parent / "assets" / "toys"
 QUICK: dict[str, Any] = {
     "target": "label", "text": "note", "tabular": ["x", "y"], "trials": 6, "epochs": 3,
     "confirm_seeds": 2, "fusions": ["concat_mlp", "logit_mean"], "encoders": ["bag_of_words"],
-    "exclude": ["logistic"], "workers": 1, "generation": 3,
+    "exclude": ["logistic"], "workers": 1, "generation": 3, "probe_rows": 0,
 }  # fmt: skip
 ARMS = {"concat_mlp", "logit_mean", "text_only", "tabular_only", "boosting", "majority"}
 

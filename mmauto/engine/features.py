@@ -178,6 +178,8 @@ class Features:
 
     def _state(self, key: str, encoder: Encoder, params: Params) -> State:
         train, column = self.setup.splits.train, self.setup.dataset.columns[key]
+        if not encoder.remembered:
+            return encoder.fit(column.take(train), params)
         about = {
             **self._about(column, encoder, params),
             "train": digest(self._samples[key][train]),

@@ -1,5 +1,8 @@
 """What encoders have learned from train rows, remembered: a second search fits no vocabulary.
 
+Only where the encoder says that nothing else goes into it (`Encoder.remembered`): a file of weights
+under the same name may be another one tomorrow.
+
 A state is kept in the form in which bundles keep it, JSON and safetensors; one that does not
 fit into that form, or does not come back as it was, is fitted every time.
 """

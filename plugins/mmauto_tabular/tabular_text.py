@@ -35,6 +35,7 @@ class TabularText(Encoder):
 
     name = "tabular_text"
     modality = "tabular"
+    remembered = True
     default = False
     summary = "fields written out as text, TF-IDF of its words, no training"
     reference = "Hegselmann et al. 2023, TabLLM, AISTATS (the text); Salton and Buckley 1988"

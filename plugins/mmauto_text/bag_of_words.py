@@ -28,6 +28,7 @@ class BagOfWords(Encoder):
 
     name = "bag_of_words"
     modality = "text"
+    remembered = True
     summary = "TF-IDF of words and word pairs, no training"
     reference = "Salton and Buckley 1988; scikit-learn TfidfVectorizer"
 

@@ -28,6 +28,7 @@ class EmbeddingMean(Encoder):
 
     name = "embedding_mean"
     modality = "text"
+    remembered = True
     summary = "word embeddings without order, trained from scratch"
     reference = "Joulin et al. 2017, Bag of Tricks (fastText), EACL"
 

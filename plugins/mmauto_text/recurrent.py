@@ -44,6 +44,7 @@ class Recurrent(Encoder):
     """
 
     modality = "text"
+    remembered = True
     cell: ClassVar[Literal["LSTM", "GRU"]]
 
     def space(self, task: TaskView) -> Space:

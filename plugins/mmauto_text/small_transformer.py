@@ -40,6 +40,7 @@ class SmallTransformer(Encoder):
 
     name = "small_transformer"
     modality = "text"
+    remembered = True
     default = False
     summary = "Transformer encoder of 1-4 layers over words, trained from scratch"
     reference = "Vaswani et al. 2017, Attention Is All You Need; Xiong et al. 2020 (norm first)"

@@ -38,6 +38,7 @@ class TextCnn(Encoder):
 
     name = "text_cnn"
     modality = "text"
+    remembered = True
     default = False
     summary = "convolutions over 3, 4 and 5 words, maximum over time, trained from scratch"
     reference = "Kim 2014, Convolutional Neural Networks for Sentence Classification, EMNLP"

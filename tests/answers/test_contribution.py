@@ -17,7 +17,7 @@ from mmauto.engine.metrics import score
 from mmauto.values import Kind, TargetSpec, TaskView
 from mmauto.views import ArmKind, ArmView, ConfirmationView, Predictions, Probes, StudyView
 
-ROWS = 2000
+ROWS = 1000
 SPEC = TargetSpec("y", "binary", ("no", "yes"))
 
 
@@ -255,7 +255,7 @@ def worlds(name: str, seed: int) -> Bits:
     return source.integers(0, 2, ROWS).astype(float), a, b
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["synergistic", "redundant", "unique", "complementary", "nothing"])
 def test_the_profile_names_the_world_that_the_data_is_from(name: str, seed: int) -> None:
     truth, a, b = worlds(name, seed)

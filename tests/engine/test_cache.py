@@ -72,6 +72,18 @@ def test_changed_code_version_and_state_are_misses(
     assert encoded(other, registry) > 0
 
 
+@pytest.mark.parametrize("remembered", [False, True])
+def test_a_state_is_remembered_only_where_the_encoder_says_so(
+    setup: Setup, registry: Registry, monkeypatch: pytest.MonkeyPatch, remembered: bool
+) -> None:
+    """A file of weights that ``fit`` reads may have changed; a vocabulary cannot."""
+    encoder = type(registry.encoder("toy_frozen"))
+    monkeypatch.setattr(encoder, "remembered", remembered)
+    encoded(setup, registry)
+    monkeypatch.setattr(encoder, "fit", lambda self, train, params: {"weights": "another file"})
+    assert (encoded(setup, registry) == 0) == remembered
+
+
 def test_another_split_with_the_same_state_is_a_hit_but_has_its_own_statistics(
     setup: Setup, registry: Registry
 ) -> None:
