@@ -76,10 +76,13 @@ class Encoder(Component):
         modality: the modality that it reads.
         default: joins a search without being named. Encoders that are costly, or useless without
             weights of the user's own, say False.
+        remembered: what ``fit`` gives follows from the train rows and the parameters alone - from
+            no file, no variable and no random draw - so the host may keep it for the next search.
     """
 
     modality: ClassVar[str]
     default: ClassVar[bool] = True
+    remembered: ClassVar[bool] = False
 
     def frozen(self, params: Params) -> bool:
         """True: tokens depend on the sample alone, so the host computes them once and caches."""

@@ -80,7 +80,10 @@ def test_a_state_is_remembered_only_where_the_encoder_says_so(
     encoder = type(registry.encoder("toy_frozen"))
     monkeypatch.setattr(encoder, "remembered", remembered)
     encoded(setup, registry)
-    monkeypatch.setattr(encoder, "fit", lambda self, train, params: {"weights": "another file"})
+    fit = encoder.fit
+    monkeypatch.setattr(
+        encoder, "fit", lambda self, train, params: {**fit(self, train, params), "file": "other"}
+    )
     assert (encoded(setup, registry) == 0) == remembered
 
 
