@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,32 +189,6 @@ def default_name(config: StudyConfig) -> str:
         stem = path.resolve().parent.name if path.stem == "data" and path.suffix else stem
     parts = [part for part in (config.task, stem) if part]
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.") or "study"
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A study file as a mapping; the record of an earlier run in it is left out.
-
-    Raises:
-        ConfigError: there is no such file, or it is not TOML.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"a study file must exist, {path} does not; give a path to a .toml file, or use "
-            "--task or --data"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"a study file must be TOML, {path} is not: {error}") from error
-    values.pop("record", None)
-    return values
-
-
-def write_toml(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a mapping as TOML."""
-    import tomli_w
-
-    path.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from mmauto.answers.pooled import pooled
 from mmauto.answers.view import study_view
-from mmauto.config import StudyConfig, difference, from_mapping, read_toml
+from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.engine.metrics import METRICS
 from mmauto.errors import ConfigError, StoreError, unknown
 from mmauto.store.study import StudyStore
+from mmauto.toml import read_toml
 from mmauto.tuning.record import write_study_toml
 from mmauto.tuning.watch import Watcher
 from mmauto.views import ArmView, Finding, RoleGuess, StudyView, TrialView

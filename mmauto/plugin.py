@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmauto.answered import Shown
 from mmauto.blocks import (
     Bars,
     Block,
@@ -52,7 +53,6 @@ from mmauto.views import (
     Interval,
     Optimism,
     RoleGuess,
-    Shown,
     Standing,
     StudyView,
     TrialView,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import mmauto
-from mmauto.config import read_toml
+from mmauto.toml import read_toml
 
 pytestmark = pytest.mark.slow
 

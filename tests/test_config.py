@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from mmauto import config
-from mmauto.config import StudyConfig, difference, dimension, from_mapping, plain, read_toml
+from mmauto.config import StudyConfig, difference, dimension, from_mapping, plain
 from mmauto.errors import ConfigError
 from mmauto.space import Choice, Float, Int
+from mmauto.toml import read_toml
 
 
 def refuse(settings: dict, source: str = "") -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from mmauto.config import from_mapping, read_toml
+from mmauto.config import from_mapping
 from mmauto.registry import KINDS, load_registry
 from mmauto.testing import check_component
+from mmauto.toml import read_toml
 
 ROOT = Path(__file__).parent.parent
 

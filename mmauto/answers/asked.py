@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmauto.answered import Probes
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.thresholds import centred
-from mmauto.views import ConfirmationView, Probes, StudyView
+from mmauto.views import ConfirmationView, StudyView
 
 CLEAN = ""
 

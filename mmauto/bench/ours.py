@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mmauto.bench.measure import Ran, run
-from mmauto.config import write_toml
 from mmauto.store.study import StudyStore
+from mmauto.toml import write_toml
 
 CONTROLS = ("majority", "logistic", "boosting")
 SINGLES = ("image_only", "text_only")

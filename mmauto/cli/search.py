@@ -10,6 +10,7 @@ import click
 from mmauto import config
 from mmauto.cli.parameters import Assignment, Duration, Names, Share
 from mmauto.errors import ConfigError
+from mmauto.toml import read_toml
 
 
 def _choice(options: tuple[str, ...]) -> click.Choice[str]:
@@ -157,7 +158,7 @@ def settings_of(
         return {}, ""
     if file is None:
         return given, ""
-    values = config.read_toml(file)
+    values = read_toml(file)
     config.from_mapping({"task": "-", **values}, str(file))  # names the file where it is at fault
     return {**values, **given}, "" if given else str(file)
 

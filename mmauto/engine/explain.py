@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
+from mmauto.answered import Shown
 from mmauto.data.columns import DOMAIN
 from mmauto.engine.batches import domain_codes
 from mmauto.engine.bundle import Bundle
@@ -28,7 +29,6 @@ from mmauto.engine.once import precision, slices
 from mmauto.engine.pieces import Pieces, pieces_of, shown, typical
 from mmauto.registry import Registry
 from mmauto.values import Column
-from mmauto.views import Shown
 
 Take: TypeAlias = Callable[[int, str, Shown | str], None]
 """(place among the rows, modality key, what is there of it); a text is a note, without a place."""

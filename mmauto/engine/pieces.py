@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmauto.answered import Shown
 from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.image_columns import ImageArrays
 from mmauto.values import Column
-from mmauto.views import Shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

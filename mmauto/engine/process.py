@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Listener
 from typing import IO, Any
 
+from mmauto.answered import Shown
 from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
 from mmauto.errors import MmautoError
-from mmauto.views import Failure, Predictions, Shown
+from mmauto.views import Failure, Predictions
 
 LOG_TAIL = 12
 

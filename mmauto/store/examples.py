@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mmauto.answered import Example, Examples, Shown
 from mmauto.store.files import load_arrays, save_arrays
-from mmauto.views import Example, Examples, Shown
 
 EXAMPLES = "examples.npz"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mmauto.answered import Probes
 from mmauto.store.files import load_arrays, save_arrays
-from mmauto.views import Predictions, Probes
+from mmauto.views import Predictions
 
 PROBES = "probes"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Engine, Row, select
 
+from mmauto.store.schema import epochs, trials
 from mmauto.values import TargetSpec, TaskView
 from mmauto.views import Failure
 
@@ -25,3 +26,23 @@ def task_of(stored: Mapping[str, Any]) -> TaskView:
         for name, spec in stored["targets"].items()
     }
     return TaskView(**{**stored, "targets": targets})
+
+
+def history(
+    engine: Engine, study: int, purpose: str
+) -> tuple[dict[int, tuple[float, ...]], dict[int, tuple[float, ...]]]:
+    """Trial -> validation metrics and losses by epoch, of the trials of one purpose."""
+    query = (
+        select(epochs.c.trial_id, epochs.c.value, epochs.c.loss)
+        .join(trials, trials.c.id == epochs.c.trial_id)
+        .where((trials.c.study_id == study) & (trials.c.purpose == purpose))
+        .order_by(epochs.c.trial_id, epochs.c.epoch)
+    )
+    curves: dict[int, list[float]] = {}
+    losses: dict[int, list[float]] = {}
+    with engine.connect() as connection:
+        for trial, value, loss in connection.execute(query):
+            curves.setdefault(trial, []).append(value)
+            if loss is not None:
+                losses.setdefault(trial, []).append(loss)
+    return {t: tuple(v) for t, v in curves.items()}, {t: tuple(v) for t, v in losses.items()}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row, Update, delete, insert, select, 
 from mmauto.space import Params
 from mmauto.store.database import connect, sqlite_url
 from mmauto.store.files import PREDICTIONS, SUBGROUPS, TRUTH, load_arrays, save_arrays, under
-from mmauto.store.rows import failure_of, task_of
+from mmauto.store.rows import failure_of, history, task_of
 from mmauto.store.schema import arms, epochs, studies, trials
 from mmauto.store.writer import Writer
 from mmauto.values import TaskView
@@ -246,7 +246,7 @@ class StudyStore:
     def trials(self) -> list[TrialView]:
         """The trials of the search, in the order in which they were asked."""
         rows = self.rows("search")
-        curves, losses = self._history("search")
+        curves, losses = history(self.engine, self.id, "search")
         return [
             TrialView(
                 r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
@@ -258,7 +258,7 @@ class StudyStore:
     def confirmations(self) -> list[ConfirmationView]:
         """The confirmation runs that have ended."""
         rows = self.rows("confirm")
-        curves, _ = self._history("confirm")
+        curves, _ = history(self.engine, self.id, "confirm")
         found = []
         for r in rows:
             if r.state == "running":
@@ -306,21 +306,3 @@ class StudyStore:
         )
         with self.engine.connect() as connection:
             return connection.execute(query).all()
-
-    def _history(
-        self, purpose: str
-    ) -> tuple[dict[int, tuple[float, ...]], dict[int, tuple[float, ...]]]:
-        query = (
-            select(epochs.c.trial_id, epochs.c.value, epochs.c.loss)
-            .join(trials, trials.c.id == epochs.c.trial_id)
-            .where((trials.c.study_id == self.id) & (trials.c.purpose == purpose))
-            .order_by(epochs.c.trial_id, epochs.c.epoch)
-        )
-        curves: dict[int, list[float]] = {}
-        losses: dict[int, list[float]] = {}
-        with self.engine.connect() as connection:
-            for trial, value, loss in connection.execute(query):
-                curves.setdefault(trial, []).append(value)
-                if loss is not None:
-                    losses.setdefault(trial, []).append(loss)
-        return {t: tuple(v) for t, v in curves.items()}, {t: tuple(v) for t, v in losses.items()}

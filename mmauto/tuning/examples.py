@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mmauto.answered import Example, Examples, Shown
 from mmauto.answers.examples import picks
 from mmauto.answers.view import study_view
 from mmauto.config import StudyConfig
@@ -14,7 +15,6 @@ from mmauto.engine.process import LostExecutorError, ProcessExecutor
 from mmauto.store.examples import load_examples, save_examples
 from mmauto.store.study import StudyStore
 from mmauto.tuning.watch import Watcher
-from mmauto.views import Example, Examples, Shown
 
 SECONDS = 12.0
 """Pieces are hidden for so long at most; reading the rows and the model comes on top."""

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmauto.config import StudyConfig, plain, write_toml
+from mmauto.config import StudyConfig, plain
+from mmauto.toml import write_toml
 from mmauto.version import __version__
 
 PACKAGES = (

@@ -137,8 +137,8 @@ def _pairs(each: Sequence[Any], study: StudyView) -> list[Table]:
         Table(
             ("arm", "pair", "interaction", "95 % interval", "which means"), rows,
             f"What two modalities gain in {metric_label(study)} together beyond what they gain one "
-            "by one, in the best arms. Positive: they are read together; negative: they say the same, or the metric "
-            "has no room left; about zero: the arm adds them up.",
+            "by one, in the best arms. Positive: they are read together; negative: they say the "
+            "same, or the metric has no room left; about zero: the arm adds them up.",
         )
     ]  # fmt: skip
 

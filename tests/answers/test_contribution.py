@@ -8,6 +8,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
+from mmauto.answered import Probes
 from mmauto.answers.compare import compare
 from mmauto.answers.contribution import Contribution, contributions
 from mmauto.answers.needs import needs
@@ -15,7 +16,7 @@ from mmauto.answers.profile import guessing, profile
 from mmauto.answers.robustness import robustness
 from mmauto.engine.metrics import score
 from mmauto.values import Kind, TargetSpec, TaskView
-from mmauto.views import ArmKind, ArmView, ConfirmationView, Predictions, Probes, StudyView
+from mmauto.views import ArmKind, ArmView, ConfirmationView, Predictions, StudyView
 
 ROWS = 1000
 SPEC = TargetSpec("y", "binary", ("no", "yes"))

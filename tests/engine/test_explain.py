@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmauto.answered import Shown
 from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.image_columns import ImageArrays
 from mmauto.data.splits import Splits
@@ -24,7 +25,6 @@ from mmauto.engine.jobs import Candidate, ExplainJob, Setup, TrialJob
 from mmauto.engine.process import LostExecutorError, ProcessExecutor
 from mmauto.registry import Registry
 from mmauto.values import Column, FeatureSpec
-from mmauto.views import Shown
 
 Make = Callable[..., TrialJob]
 Parts = dict[tuple[int, str], Shown]

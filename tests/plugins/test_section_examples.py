@@ -12,11 +12,12 @@ import pytest
 from mmauto_sections.examples import MOST_FIELDS
 from mmauto_sections.examples import Examples as Section
 
+from mmauto.answered import Example, Examples, Shown
 from mmauto.answers.examples import picks
 from mmauto.blocks import Bars, Card, Gallery, Picture, Text, Words
 from mmauto.report.page import render_page
 from mmauto.testing.fakes_study import fake_study
-from mmauto.views import Example, Examples, Shown, StudyView
+from mmauto.views import StudyView
 
 HOSTILE = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 

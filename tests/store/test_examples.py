@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmauto.answered import Example, Examples, Shown
 from mmauto.errors import StoreError
 from mmauto.store.examples import EXAMPLES, load_examples, save_examples
-from mmauto.views import Example, Examples, Shown
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmauto.answered import Shown
 from mmauto.answers.examples import picks
 from mmauto.config import from_mapping
 from mmauto.engine.jobs import ExplainJob
@@ -20,7 +21,7 @@ from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.tuning import examples as module
 from mmauto.tuning.examples import Explaining
 from mmauto.tuning.watch import Watcher
-from mmauto.views import Shown, StudyView
+from mmauto.views import StudyView
 
 
 class Listening(Watcher):
