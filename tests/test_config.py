@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmauto import config
 from mmauto.config import StudyConfig, difference, dimension, from_mapping, plain
 from mmauto.errors import ConfigError
 from mmauto.space import Choice, Float, Int
-from mmauto.toml import read_toml
+from mmauto.toml import read_toml, write_toml
 
 
 def refuse(settings: dict, source: str = "") -> str:
@@ -70,7 +69,7 @@ def test_a_study_is_named_after_task_and_data(settings: dict, name: str) -> None
 def test_a_study_file_round_trips(tmp_path: Path) -> None:
     made = from_mapping({"task": "medical", "trials": 3, "space": {"train/lr": [1e-3, 1e-2]}})
     path = tmp_path / "study.toml"
-    config.write_toml(path, {**plain(made), "record": {"versions": {"torch": "x"}}})
+    write_toml(path, {**plain(made), "record": {"versions": {"torch": "x"}}})
     assert from_mapping(read_toml(path), str(path)) == made
 
 
