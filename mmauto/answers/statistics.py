@@ -2,7 +2,7 @@
 
 Seeds and samples (whole groups where rows come in groups) are resampled crossed: an interval over
 samples alone would be far too narrow, since another training run gives another model (Owen 2007,
-the pigeonhole bootstrap).
+the pigeonhole bootstrap). Seeds are few, so what they add is widened as Student's t widens a mean.
 """
 
 from __future__ import annotations
@@ -87,16 +87,46 @@ class Resampled:
 
         Run ``i`` of both sides shares its seed; rows and seeds are resampled alike.
         """
-        one, ones = self.crossed(runs)
-        two, twos = self.crossed(reference)
         sign = 1.0 if METRICS[self.metric].maximise else -1.0
-        return interval(sign * (one - two), sign * (ones - twos))
+        pairs = zip(runs, reference, strict=True)
+        return self.mean(
+            [Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples)) for a, b in pairs]
+        )
 
     def crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
         """The mean over runs, and under each resample ``(R,)`` of rows and runs."""
         each = np.stack([run.resamples for run in runs], axis=1)  # (R, S)
+        values = np.array([run.value for run in runs])
         picked = np.take_along_axis(each, self.draw_seeds(len(runs)), axis=1)
-        return float(np.mean([run.value for run in runs])), picked.mean(axis=1)
+        middle = each.mean(axis=1)
+        return float(values.mean()), middle + widening(values, each) * (
+            picked.mean(axis=1) - middle
+        )
+
+
+def widening(values: np.ndarray, resamples: np.ndarray) -> float:
+    """By how much the spread that resampled seeds add to an interval is multiplied.
+
+    Resampling ``S`` seeds gives ``(S - 1) / S`` of the variance of their mean, and a deviation
+    estimated from so few seeds is itself uncertain: Student's t quantile allows for that. Of the
+    spread between seeds, the part that is the luck of the rows is left out: resampled rows have it.
+
+    Args:
+        values: ``(S,)`` metrics of the seeds on the rows as they are.
+        resamples: ``(R, S)`` under each resample of the rows.
+    """
+    count = len(values)
+    between = values.var(ddof=1) if count > 1 else 0.0
+    if not between > 0:
+        return 1.0
+    from scipy.special import stdtrit
+
+    own = resamples - resamples.mean(axis=1, keepdims=True)
+    by_rows = np.nanvar(own, axis=0).mean() * count / (count - 1)
+    seeds = max(0.0, 1.0 - by_rows / between)
+    level = 1 - (1 - LEVEL) / 2
+    student = stdtrit(count - 1, level) / stdtrit(np.inf, level)
+    return float(student * math.sqrt(count / (count - 1) * seeds))
 
 
 def interval(value: float, resamples: np.ndarray) -> Interval:
