@@ -133,10 +133,14 @@ def _work(
     store.set_study(state="confirming")
     took_in.append(proof.ended)
     proof.run()
-    Probing(store, arms, config, watcher, prepared.setup.splits.test).run(crew.runners[0])
-    Explaining(store, config, watcher, prepared.setup.splits.test).run(crew.runners[0])
+    test, runner = prepared.setup.splits.test, crew.runners[0]
+    probing = Probing(store, arms, config, watcher, test)
+    _safely(watcher, "what the models rely on", lambda: probing.run(runner))
+    _safely(watcher, "examples", lambda: Explaining(store, config, watcher, test).run(runner))
     crew.close()
     watcher.saying("writing the report")
+    store.flush()
+    _safely(watcher, "the luck of choosing", lambda: _luck(store, maximise))
     _wrap_up(store, arms, maximise)
     store.set_study(state="finished")
 
@@ -215,16 +219,27 @@ def _save_truth(config: StudyConfig, prepared: Prepared) -> None:
     save_truth(config.folder, *sides, prepared.subgroups())
 
 
-def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
-    """Importances, the luck of choosing, and Optuna's copy, once the trials are complete."""
-    store.flush()
+def _safely(watcher: Watcher, what: str, work: Callable[[], None]) -> None:
+    """What comes after confirmation may fail, but never takes the results with it."""
+    try:
+        work()
+    except Exception as error:
+        watcher.note(f"{what} could not be told: {error}; trials and confirmations are complete")
+
+
+def _luck(store: StudyStore, maximise: bool) -> None:
+    """What the best trials' scores are worth without the luck of choosing them."""
     primary = store.task.primary
     truth, groups, _ = store.truth()
     luck = optimism_of(
         store.task.metric, store.task.targets[primary], truth["valid"][primary], groups["valid"],
-        ((arm, given[primary]) for arm, given in store.validated() if primary in given),
+        ((arm, given[primary]) for arm, given in store.validated(maximise) if primary in given),
     )  # fmt: skip
     store.set_study(facts={**store.facts, OPTIMISM: {n: asdict(one) for n, one in luck.items()}})
+
+
+def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
+    """Importances and Optuna's copy, once the trials are complete."""
     trials = store.trials()
     for arm in arms:
         # a fine-tuned trial has the parameters of another one, and a better value

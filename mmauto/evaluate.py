@@ -93,14 +93,15 @@ def kept_run(view: StudyView, arm: str) -> ConfirmationView:
 
 
 def ensemble_of(view: StudyView) -> Ensemble:
-    """Ensemble selection over the kept models of all confirmed arms, on validation predictions."""
+    """The kept models of the arms that the study's own ensemble averages, with its weights."""
     primary = view.task.primary
     spec, truth = view.task.targets[primary], view.truth["valid"]
     kept = {line.arm.name: kept_run(view, line.arm.name) for line in view.comparison.standings}
-    weights = select_ensemble(
-        {name: run.valid[primary] for name, run in kept.items()}, spec, truth[primary],
-        view.task.metric,
-    )  # fmt: skip
+    if view.comparison.ensemble is not None:
+        weights = dict(view.comparison.ensemble.weights)
+    else:
+        valid = {name: run.valid[primary] for name, run in kept.items()}
+        weights = select_ensemble(valid, spec, truth[primary], view.task.metric)
     cuts = {}
     for name, target in view.task.targets.items():
         mean = np.sum([weight * kept[arm].valid[name] for arm, weight in weights.items()], axis=0)

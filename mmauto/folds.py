@@ -66,7 +66,11 @@ def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyCon
     """
     states = {} if config.fold else fold_states(config.folder)
     if states:
-        _refuse_change(config, stored_config(config.folder))
+        before = stored_config(config.folder)
+        # a fold has the folder of an earlier study that the whole has by name (`StudyConfig.part`)
+        if before.warm_start == str(Path(config.out) / (config.warm_start or "")):
+            config = replace(config, warm_start=before.warm_start)
+        _refuse_change(config, before)
     if config.fold or not config.folds:
         yield config, watcher
         return

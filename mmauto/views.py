@@ -276,6 +276,8 @@ class StudyView:
         probes: what the kept models rely on; None where they were not asked.
         subgroups: column -> ``(N,)`` subgroup labels of the test rows.
         examples: test rows to look at; None where none were chosen.
+        predicted: the confirmation runs as they were predicted, where ``confirmations`` hold ranks
+            (pooled folds whose metric is a ranking one).
     """
 
     name: str
@@ -299,3 +301,9 @@ class StudyView:
     probes: Probes | None = None
     subgroups: Mapping[str, np.ndarray] = field(default_factory=dict)
     examples: Examples | None = None
+    predicted: Sequence[ConfirmationView] = ()
+
+    @property
+    def decisions(self) -> Sequence[ConfirmationView]:
+        """The confirmation runs whose predictions may be cut at their thresholds."""
+        return self.predicted or self.confirmations

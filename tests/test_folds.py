@@ -15,7 +15,10 @@ import mmauto
 from mmauto.config import from_mapping
 from mmauto.errors import ConfigError, StoreError
 from mmauto.folds import best_model, fold_states, unfinished
+from mmauto.store.files import save_truth
+from mmauto.store.study import StudyStore
 from mmauto.study import resume
+from mmauto.testing.fakes_study import fake_study
 from mmauto.tuning.watch import Watcher
 
 QUICK: dict[str, Any] = {
@@ -158,6 +161,28 @@ def test_a_warm_start_is_found_from_within_a_fold(tmp_path: Path) -> None:
         {"task": "medical", "folds": 3, "name": "m", "out": str(tmp_path), "warm_start": "early"}
     )
     assert whole.part(1).warm_start == str(tmp_path / "early")
+
+
+def test_a_warm_started_search_continues_with_the_same_command(tmp_path: Path) -> None:
+    (tmp_path / "early").mkdir()
+    asked = {"task": "medical", "folds": 3, "name": "m", "out": str(tmp_path)}
+    whole = from_mapping({**asked, "warm_start": "early"})
+    first, view = whole.part(1), fake_study()
+    save_truth(first.folder, view.truth, view.groups, view.ids)
+    StudyStore.create(
+        first.folder, first.name, first.identity(), view.task, {}, {}, "", view.arms
+    ).close()
+    (tmp_path / "early").rmdir()  # what it offered is stored
+    left = [part for part, _ in unfinished(whole, Watcher())]
+    assert [part.fold for part in left] == [1, 2, 3]
+    assert left[0].identity() == first.identity()
+    named = from_mapping({**asked, "warm_start": str(tmp_path / "early")})
+    assert next(unfinished(named, Watcher()))[0].fold == 1
+    other = from_mapping({**asked, "warm_start": "late"})
+    with pytest.raises(ConfigError, match=r"differs in: warm_start: '.*early' -> 'late'; use"):
+        next(unfinished(other, Watcher()))
+    with pytest.raises(ConfigError, match=r"differs in: warm_start: '.*early' -> 'unset'; use"):
+        next(unfinished(from_mapping(asked), Watcher()))
 
 
 def test_a_study_without_folds_is_its_own_part() -> None:

@@ -52,7 +52,7 @@ def _abstention(judged: Judged, arm: str) -> Abstention:
     rows = len(judged.truth)
     answered = np.arange(1, min(rows, MOST_POINTS) + 1) / min(rows, MOST_POINTS)
     curves, figures = [], []
-    for run in judged.runs(arm):
+    for run in judged.predicted(arm):
         sure, wrong = _sure_and_wrong(judged.truth, judged.decided(run))
         curve = risks(sure, wrong, np.ones((1, rows)), answered)[0, 1:]
         curves.append(curve)

@@ -84,5 +84,6 @@ def combined(parts: Mapping[str, float], scored: Mapping[str, Scored]) -> Scored
     )
 
 
-def _value(run: ConfirmationView, sign: float) -> float:
-    return -np.inf if run.value is None else sign * run.value
+def _value(run: ConfirmationView, sign: float) -> tuple[float, int]:
+    """The kept model's run is the last by this: of equally good ones that of the first seed."""
+    return -np.inf if run.value is None else sign * run.value, -run.seed

@@ -90,7 +90,8 @@ def compare(
             task, truth.get("valid", {}).get(task.primary), shared, confirmed, single, standings
         ),
     )
-    missing = [arm.name for arm in arms if arm.name not in {s.arm.name for s in standings}]
+    ranked = {line.arm.name for line in standings}
+    missing = [_without(arm.name, trials) for arm in arms if arm.name not in ranked]
     over_control = _gain(shared, fusion, control)
     rows = int(observed(spec, right).sum())
     return replace(plain, verdict=verdict(plain, task, ceiling, over_control, missing, rows))
@@ -116,6 +117,12 @@ def _gain(shared: Resampled, ours: _Runs | None, theirs: _Runs | None) -> Interv
     if ours is None or theirs is None or not seeds:
         return None
     return shared.gain([ours.scores[s] for s in seeds], [theirs.scores[s] for s in seeds])
+
+
+def _without(name: str, trials: Sequence[TrialView]) -> str:
+    """An arm without a result, and why where its trials tell."""
+    states = {trial.state for trial in trials if trial.arm == name}
+    return f"{name} (every trial failed)" if states == {"failed"} else name
 
 
 def _common(ours: _Runs | None, theirs: _Runs | None) -> list[int]:

@@ -18,6 +18,9 @@ BAGS = 10
 SHARE = 0.5
 """Of the models that each bag may choose from."""
 
+FEW = 4
+"""Fewer models than this are not bagged: a bag of one model would choose it."""
+
 
 def bagged_ensemble(
     predicted: Mapping[str, np.ndarray],
@@ -32,8 +35,10 @@ def bagged_ensemble(
     Args, returns: as of `select_ensemble`.
     """
     names = sorted(predicted)
+    if len(names) < FEW:
+        return select_ensemble(predicted, spec, truth, metric)
     source = np.random.default_rng(seed)
-    size = max(1, round(SHARE * len(names)))
+    size = round(SHARE * len(names))
     total = dict.fromkeys(names, 0.0)
     for _ in range(bags):
         some = source.choice(len(names), size, replace=False)

@@ -118,7 +118,7 @@ class _Given:
         self.known = observed(self.spec, truth)
         self.truth = truth.reshape(len(truth), -1)  # (N, 1), or (N, width) for labels
         runs = {
-            arm: [run for run in view.confirmations if run.arm == arm and primary in run.test]
+            arm: [run for run in view.decisions if run.arm == arm and primary in run.test]
             for arm in _compared(view)
         }
         self.means = {

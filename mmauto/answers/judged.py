@@ -39,6 +39,10 @@ class Judged:
         """Those of one arm that did not fail."""
         return [r for r in self.view.confirmations if r.arm == arm and r.failure is None]
 
+    def predicted(self, arm: str) -> list[ConfirmationView]:
+        """The same with their predictions, where those of `runs` are ranks."""
+        return [r for r in self.view.decisions if r.arm == arm and r.failure is None]
+
     @property
     def folded(self) -> bool:
         """Whether test rows validate, too (pooled folds): nothing may be fitted on these."""

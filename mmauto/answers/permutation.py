@@ -18,6 +18,9 @@ from mmauto.engine.metrics import observed
 from mmauto.values import TargetSpec
 
 SWAPS = 9_999
+RANKED = 999
+"""Swaps for average precision, where each takes a pass over all sorted rows."""
+
 CELLS = 4_000_000
 """Swaps times rows that are in memory at once."""
 
@@ -28,7 +31,8 @@ class SwapTest:
     Args:
         truth: ``(N,)`` or ``(N, width)``; unobserved rows are left out.
         groups: ``(N,)`` labels whose rows are swapped together, or None.
-        swaps: random ones; the p value is at least ``1 / (swaps + 1)``.
+        swaps: random ones, `SWAPS` or `RANKED` by default; the p value is at least
+            ``1 / (swaps + 1)``.
     """
 
     def __init__(
@@ -38,9 +42,10 @@ class SwapTest:
         truth: np.ndarray,
         groups: np.ndarray | None,
         seed: int = 0,
-        swaps: int = SWAPS,
+        swaps: int | None = None,
     ):
-        self.metric, self.spec, self.swaps, self.seed = metric, spec, swaps, seed
+        self.metric, self.spec, self.seed = metric, spec, seed
+        self.swaps = swaps or (RANKED if metric == "average_precision" else SWAPS)
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
         size = len(self.truth)

@@ -39,10 +39,12 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
     """The studies of several folds as one, whose test rows are those of all folds.
 
     Seed s of every fold together form run s of an arm; predictions are bent by each fold's own
-    thresholds, so pooled runs have none. An arm without a result in some fold has none here. Each
-    row also validates once, in another fold's study: nothing may be chosen on pooled validation
-    rows and estimated on the test rows, since they are the same. So the choices that were made in
-    each fold are arms, too (`mmauto.answers.nested`), and there is no ensemble.
+    thresholds, so pooled runs have none, and are ranks within the fold (`quantiles`) where the
+    metric is a ranking one; what was predicted is in ``predicted`` then. An arm without a result
+    in some fold has none here. Each row also validates once, in another fold's study: nothing may
+    be chosen on pooled validation rows and estimated on the test rows, since they are the same. So
+    the choices that were made in each fold are arms, too (`mmauto.answers.nested`), and there is no
+    ensemble.
 
     Args:
         views: finished folds of one study, in their order.
@@ -71,8 +73,10 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
         for mapped in (as_predicted, quantiles)
     )
     ceiling = {who: statistics.fmean(view.ceiling[who] for view in views) for who in first.ceiling}
+    ranks = first.task.metric in RANKINGS
+    judged = fair if ranks else plain
     found = compare(
-        first.task, arms, trials, fair if first.task.metric in RANKINGS else plain,
+        first.task, arms, trials, judged,
         {"test": truth["test"]}, groups, ceiling=ceiling,
     )  # fmt: skip
     standings = tuple(
@@ -89,7 +93,8 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
         },
         arms=arms,
         trials=trials,
-        confirmations=plain,
+        confirmations=judged,
+        predicted=plain if ranks else (),
         truth=truth,
         groups=groups,
         ids=ids,

@@ -55,6 +55,7 @@ def joined_runs(
 def _run(parts: Sequence[ConfirmationView], mapped: Mapped) -> ConfirmationView:
     """Parameters are those that all folds chose alike; the trial is that of the first fold."""
     first = parts[0]
+    values = [part.value for part in parts if part.value is not None]
 
     def joined(split: str) -> Predictions:
         given = [getattr(part, split) for part in parts]
@@ -75,7 +76,7 @@ def _run(parts: Sequence[ConfirmationView], mapped: Mapped) -> ConfirmationView:
             for name, value in first.params.items()
             if all(part.params.get(name) == value for part in parts)
         },
-        value=statistics.fmean(part.value for part in parts if part.value is not None),
+        value=statistics.fmean(values) if values else None,
         curve=(),
         valid=joined("valid"),
         test=joined("test"),

@@ -8,6 +8,7 @@ Beer 2010; for multimodal data Liang et al. 2023, NeurIPS), of which scores show
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,12 +17,19 @@ import numpy as np
 
 from mmauto.answers.statistics import Resampled, interval
 from mmauto.answers.verdict import helps
-from mmauto.engine.metrics import METRICS
+from mmauto.engine.metrics import METRICS, observed, score
 from mmauto.engine.thresholds import centred
 from mmauto.values import TargetSpec
 from mmauto.views import StudyView
 
-Kind = Literal["nothing", "unique", "redundant", "complementary", "synergistic"]
+DEALS = 40
+"""Times that labels are dealt anew."""
+
+Kind = Literal["nothing", "unique", "redundant", "complementary", "synergistic", "unclear"]
+
+SMALL = 0.25
+"""Of what the best single modality gains over guessing: a gain of fusing that is surely less than
+this share makes modalities redundant."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,12 @@ class Profile:
 def profile(view: StudyView) -> Profile | None:
     """None without two single modalities and a fusion."""
     lines = view.comparison.standings
-    singles = [line.arm for line in lines if line.arm.kind == "single"]
+    own = {f"{key}_only" for key in view.task.modalities}
+    singles = [line.arm for line in lines if line.arm.name in own]
     fusion = next((line for line in lines if line.arm.kind == "fusion"), None)
     if len(singles) < 2 or fusion is None:
         return None
     spec, truth = view.task.targets[view.task.primary], view.truth["test"][view.task.primary]
-    floor = guessing(view.task.metric, spec, truth)
     shared = Resampled(view.task.metric, spec, truth, view.groups.get("test"))
     sign = 1.0 if METRICS[view.task.metric].maximise else -1.0
 
@@ -57,10 +65,9 @@ def profile(view: StudyView) -> Profile | None:
         found = []
         for name in names:
             runs = [run for run in view.confirmations if run.arm == name and run.test]
-            scored = [
-                shared.score(centred(r.test[spec.name], r.thresholds.get(spec.name))) for r in runs
-            ]
-            value, resamples = shared.crossed(scored)
+            given = [centred(r.test[spec.name], r.thresholds.get(spec.name)) for r in runs]
+            floor = guessing(view.task.metric, spec, truth, given)
+            value, resamples = shared.crossed([shared.score(one) for one in given])
             found.append((sign * (value - floor), sign * (resamples - floor)))
         return found
 
@@ -74,32 +81,31 @@ def profile(view: StudyView) -> Profile | None:
     more = interval(
         joint - sum(value for value, _ in alone), joints - sum(some for _, some in alone)
     )
-    return _worded(knowing, interval(joint, joints).low > 0, helps(fusion) is True, more.low > 0)
+    most = SMALL * max(value for value, _ in alone)
+    little = fusion.difference is not None and fusion.difference.high < most
+    return _worded(
+        knowing, interval(joint, joints).low > 0, helps(fusion) is True, more.low > 0, little
+    )
 
 
-def guessing(metric: str, spec: TargetSpec, truth: np.ndarray) -> float:
-    """What the metric gives without any information: the best constant answer's."""
-    if spec.kind == "regression":
-        known = truth[~np.isnan(truth)]
-        return {"r2": 0.0, "rmse": float(known.std()), "mae": float(
-            np.abs(known - np.median(known)).mean())}[metric]  # fmt: skip
-    if metric == "auroc":
-        return 0.5
-    right = truth[truth >= 0].astype(int) if truth.ndim == 1 else (truth > 0.5).astype(int)
-    if spec.kind == "multilabel":
-        shares = right.mean(axis=0)
-        return float(
-            np.maximum(shares, 1 - shares).mean() if metric == "accuracy" else shares.mean()
-        )
-    shares = np.bincount(right, minlength=len(spec.classes)) / max(1, len(right))
-    if metric == "accuracy":
-        return float(shares.max())
-    if metric == "average_precision":
-        return float(shares[1] if spec.kind == "binary" else shares.mean())
-    return 1 / max(1, int((shares > 0).sum()))
+def guessing(
+    metric: str, spec: TargetSpec, truth: np.ndarray, runs: Sequence[np.ndarray], seed: int = 0
+) -> float:
+    """What answers like these are worth where they say nothing of their row.
+
+    The mean metric with the labels dealt anew to the rows: unlike that of a constant answer, it
+    has what chance alone gives to a ranking on few rows, or to a model that says "yes" often.
+    """
+    source = np.random.default_rng(seed)
+    known = np.flatnonzero(observed(spec, truth))
+    found = []
+    for _ in range(DEALS):
+        dealt = truth[source.permutation(known)]
+        found += [score(metric, spec, dealt, given[known]) for given in runs]
+    return float(np.nanmean(found)) if np.isfinite(found).any() else math.nan
 
 
-def _worded(knowing: tuple[str, ...], joint: bool, gain: bool, more: bool) -> Profile:
+def _worded(knowing: tuple[str, ...], joint: bool, gain: bool, more: bool, little: bool) -> Profile:
     *first, last = knowing or ("",)
     names = f"{', '.join(first)} and {last}" if first else last
     if not knowing and not joint:
@@ -130,16 +136,24 @@ def _worded(knowing: tuple[str, ...], joint: bool, gain: bool, more: bool) -> Pr
             f"Only {names} beats guessing alone, and the others add to it",
             f"keep {names}, and a fusion that can let it condition the others",
         )  # fmt: skip
+    if not little:
+        verb = "beats" if len(knowing) == 1 else "each beat"
+        return Profile(
+            "unclear", knowing,
+            f"{names} {verb} guessing alone; whether the modalities know different things cannot "
+            "be told from so few rows",
+            "decide nothing from this; more test rows, or folds, would tell",
+        )  # fmt: skip
     if len(knowing) > 1:
         return Profile(
             "redundant", knowing,
-            f"{names} each beat guessing, and no gain of fusing them can be told from chance: as "
-            "far as this data shows, they know the same",
+            f"{names} each beat guessing, and fusing them adds little if anything: they know "
+            "nearly the same",
             "use the modality that is cheapest to collect; fuse where it may be missing",
         )  # fmt: skip
     return Profile(
         "unique", knowing,
-        f"Only {names} beats guessing, and no gain of adding the others can be told from chance",
+        f"Only {names} beats guessing, and adding the others gives little if anything",
         f"use {names} alone; check whether the others were encoded well before giving them up",
     )  # fmt: skip
 

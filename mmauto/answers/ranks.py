@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +28,9 @@ class Ranking:
     """The arms that all studies have, the best average rank first.
 
     Attributes:
-        scores, ranks: ``(D, A)`` test metric and rank of each arm on each data set; 1 is best.
-        sources: data sets behind the studies: splits and seeds of one count once.
+        scores, ranks: ``(D, A)`` test metric and rank of each arm in each study; 1 is best.
+        by_source: ``(S, A)`` the ranks on each data set, by the average over its studies: splits
+            and seeds of one data set are not independent and count once.
         p: of the Friedman test that all arms are equally good; NaN where it is not made.
         critical: average ranks that differ by more are told apart (Nemenyi); NaN where the
             Friedman test finds no difference at all.
@@ -39,7 +40,7 @@ class Ranking:
     arms: tuple[str, ...]
     scores: np.ndarray
     ranks: np.ndarray
-    sources: int
+    by_source: np.ndarray
     p: float = math.nan
     critical: float = math.nan
     together: tuple[tuple[str, ...], ...] = ()
@@ -47,7 +48,12 @@ class Ranking:
     @property
     def means(self) -> np.ndarray:
         """``(A,)`` the average ranks."""
-        return np.asarray(self.ranks.mean(axis=0))
+        return np.asarray(self.by_source.mean(axis=0))
+
+    @property
+    def sources(self) -> int:
+        """Data sets behind the studies."""
+        return len(self.by_source)
 
 
 def ranking(views: Sequence[StudyView]) -> Ranking:
@@ -72,30 +78,35 @@ def ranking(views: Sequence[StudyView]) -> Ranking:
             "search them with the same --fusions and --controls"
         )
     scores = np.array([[own[name] for name in arms] for own in known])
-    sources = len({(v.config.get("task"), v.config.get("data")) for v in views})
+    sources = [(v.config.get("task"), v.config.get("data")) for v in views]
     signs = [1.0 if view.comparison.maximise else -1.0 for view in views]
     return ranked(arms, scores * np.array(signs)[:, None], scores, sources)
 
 
-def ranked(arms: Sequence[str], better: np.ndarray, scores: np.ndarray, sources: int) -> Ranking:
+def ranked(
+    arms: Sequence[str], better: np.ndarray, scores: np.ndarray, sources: Sequence[Hashable]
+) -> Ranking:
     """Ranks and, with enough data sets, what they prove.
 
     Args:
         better: ``(D, A)``, more is better.
         scores: ``(D, A)`` as people read them.
+        sources: the data set that each of the D studies is of.
     """
     from scipy.stats import rankdata
 
     ranks = rankdata(-better, axis=1)
-    order = np.argsort(ranks.mean(axis=0), kind="stable")
-    names, ranks = tuple(arms[place] for place in order), ranks[:, order]
-    found = Ranking(names, scores[:, order], ranks, sources)
-    if sources < FEW_SETS or len(names) < 3:
+    places = {source: [at for at, s in enumerate(sources) if s == source] for source in sources}
+    by_source = rankdata([ranks[own].mean(axis=0) for own in places.values()], axis=1)
+    order = np.argsort(by_source.mean(axis=0), kind="stable")
+    names = tuple(arms[place] for place in order)
+    found = Ranking(names, scores[:, order], ranks[:, order], by_source[:, order])
+    if found.sources < FEW_SETS or len(names) < 3:
         return found
-    found = replace(found, p=friedman(ranks))
+    found = replace(found, p=friedman(found.by_source))
     if not found.p < LEVEL:  # pairs are tested after all arms together, or not at all
         return found
-    critical = critical_difference(len(names), len(ranks))
+    critical = critical_difference(len(names), found.sources)
     return replace(found, critical=critical, together=_together(names, found.means, critical))
 
 

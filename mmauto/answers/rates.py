@@ -41,19 +41,19 @@ def class_rates(view: StudyView) -> list[Rates]:
     winner = view.comparison.winner
     if judged.spec.kind == "regression" or winner not in judged.arms:
         return []
-    runs = judged.runs(winner)
     sums = [
         judged.weights @ contributions("f1", judged.spec, judged.truth, judged.decided(run))
-        for run in runs
+        for run in judged.predicted(winner)
     ]
-    given = [judged.given(run) for run in runs] if judged.spec.kind == "multilabel" else []
+    ranks = judged.runs(winner)
+    given = [judged.given(run) for run in ranks] if judged.spec.kind == "multilabel" else []
     found = []
     for place, name in enumerate(judged.spec.classes):
         each = zip(*(_rates(one, place) for one in sums), strict=True)
         precision, recall, f1 = (bounds(judged.mean(runs)) for runs in each)
-        ranks = [_auroc(judged, one[:, [place]], place) for one in given]
+        areas = [_auroc(judged, one[:, [place]], place) for one in given]
         rows = int(sums[0][0, len(judged.spec.classes) + place])
-        area = bounds(judged.mean(ranks)) if ranks else None
+        area = bounds(judged.mean(areas)) if areas else None
         found.append(Rates(name, precision, recall, f1, area, rows))
     return found
 

@@ -50,7 +50,7 @@ def reliability(view: StudyView) -> list[Reliability]:
 
 
 def _reliability(judged: Judged, arm: str) -> Reliability:
-    runs = judged.runs(arm)
+    runs = judged.predicted(arm)
     given = [judged.given(run) for run in runs]
     raw, losses = agreement(judged, given)
     fitted = [_fitted(judged, run) for run in runs]

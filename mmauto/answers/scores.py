@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmauto.answers.statistics import Resampled
+from mmauto.answers.sums import RANKINGS
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.thresholds import centred
 from mmauto.views import Interval, StudyView
@@ -12,11 +13,12 @@ def scores_of(view: StudyView, arm: str) -> dict[str, Interval]:
     """Metric -> mean over seeds on the primary target, with its 95 % interval."""
     primary = view.task.primary
     spec, truth = view.task.targets[primary], view.truth["test"][primary]
-    runs = [run for run in view.confirmations if run.arm == arm and primary in run.test]
     found = {}
     for name, metric in METRICS.items():
         if spec.kind in metric.kinds:
             shared = Resampled(name, spec, truth, view.groups.get("test"))
+            known = view.confirmations if name in RANKINGS else view.decisions
+            runs = [run for run in known if run.arm == arm and primary in run.test]
             given = [centred(run.test[primary], run.thresholds.get(primary)) for run in runs]
             found[name] = shared.mean([shared.score(one) for one in given])
     return found

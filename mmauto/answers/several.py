@@ -90,6 +90,10 @@ def merged(views: Sequence[StudyView]) -> StudyView:
     )
     # without the labels of validation there is no ensemble: its parts would be of several studies
     truth, groups = {"test": first.truth["test"]}, {"test": first.groups.get("test")}
+    found = compare(task, arms, trials, confirmations, truth, groups, ceiling=first.ceiling)
+    # of pooled folds, some metrics are of ranks and others of what was predicted
+    metrics = {_full(v, s.arm.name): s.metrics for v in views for s in v.comparison.standings}
+    standings = tuple(replace(s, metrics=metrics[s.arm.name]) for s in found.standings)
     return StudyView(
         name=", ".join(view.name for view in views),
         task=task,
@@ -105,7 +109,7 @@ def merged(views: Sequence[StudyView]) -> StudyView:
         rows={"test": len(first.ids["test"])},
         ceiling=first.ceiling,
         findings=(),
-        comparison=compare(task, arms, trials, confirmations, truth, groups, ceiling=first.ceiling),
+        comparison=replace(found, standings=standings),
     )
 
 

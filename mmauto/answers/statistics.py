@@ -90,7 +90,10 @@ class Resampled:
         sign = 1.0 if METRICS[self.metric].maximise else -1.0
         pairs = zip(runs, reference, strict=True)
         return self.mean(
-            [Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples)) for a, b in pairs]
+            [
+                Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples))
+                for a, b in pairs
+            ]
         )
 
     def crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:

@@ -111,6 +111,9 @@ def _does_fusion_help(
     gain = fusion.difference
     if gain is None:
         return
+    if math.isnan(gain.value):
+        yield f"Whether fusion helps cannot be told: {label} is not defined on the test rows."
+        return
     against = f"{reference.arm.summary} ({reference.arm.name}), the best single modality"
     size = f"by {_signed(gain)} in {label}{_chance(fusion.p)}"
     decided = helps(fusion)

@@ -49,7 +49,9 @@ class Counted:
 def count(world: str, rows: int, metric: str, studies: int) -> Counted:
     """Draw studies and look what they say."""
     truth = WORLDS[world]
-    fusion, single = (expected(truth.skills[name], metric) for name in (FUSION, REFERENCE))
+    fusion, single = (
+        expected(truth.skills[name], metric, truth.luck) for name in (FUSION, REFERENCE)
+    )
     one = partial(_look, truth, rows, metric, fusion, fusion - single)
     with ProcessPoolExecutor(cores(), initializer=_alone) as pool:
         each = list(pool.map(one, range(studies), chunksize=10))
@@ -84,7 +86,7 @@ def _alone() -> None:
 
 def calibration(bench: Bench) -> Grid:
     """Claims and coverage in every world."""
-    studies = 6 if bench.quick else 400
+    studies = 6 if bench.quick else 300
     lines = []
     for metric, rows in CASES[: 1 if bench.quick else None]:
         for world in WORLDS:

@@ -59,7 +59,8 @@ def _study(name: str, out: str) -> Study:
     from mmauto.study import Study
 
     here, named = Path(name), Path(out) / name
-    return Study(here if (here / "study.db").exists() and not named.exists() else named)
+    kept = (here / "study.db").exists() or (here / "folds").is_dir()
+    return Study(here if kept and not named.exists() else named)
 
 
 def _one(study: Study, kind: str, output: Path | None, png: bool, open_it: bool) -> None:

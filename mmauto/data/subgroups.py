@@ -95,20 +95,21 @@ def _as_text(values: Any) -> np.ndarray:
     return np.array(found, dtype=object)
 
 
-def subgroup_labels(cells: np.ndarray, train: np.ndarray) -> np.ndarray:
+def subgroup_labels(cells: np.ndarray, cut_by: np.ndarray) -> np.ndarray:
     """``(N,)`` the subgroup of each row, with readable names.
 
     Args:
         cells: ``(N,)`` text, or None where missing.
-        train: places of the train rows, which decide where numbers are cut and which words count.
+        cut_by: places of the rows that decide where numbers are cut and which words count: those
+            of train, or of all folds.
     """
     texts = [None if cell is None else cell.strip() for cell in cells.tolist()]
     known = [text for text in texts if text is not None]
     values = numbers(texts)
     if len(set(known)) > MOST and np.sum(~np.isnan(values)) >= NUMBERS * len(known):
-        return _quartiles(values, train)
+        return _quartiles(values, cut_by)
     names, counts = np.unique(
-        [text for row in train if (text := texts[int(row)]) is not None], return_counts=True
+        [text for row in cut_by if (text := texts[int(row)]) is not None], return_counts=True
     )
     common = set(names[np.argsort(-counts, kind="stable")[:MOST]].tolist())
     kept = set(known) if len(set(known)) <= MOST else common
@@ -116,9 +117,9 @@ def subgroup_labels(cells: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.array(named, dtype=object)
 
 
-def _quartiles(values: np.ndarray, train: np.ndarray) -> np.ndarray:
+def _quartiles(values: np.ndarray, cut_by: np.ndarray) -> np.ndarray:
     """``(N,)`` names such as ``54 to 67``; words among the numbers count as missing."""
-    seen = values[train]
+    seen = values[cut_by]
     seen = seen[np.isfinite(seen)] if np.isfinite(seen).any() else values[np.isfinite(values)]
     whole = bool(np.all(seen == np.round(seen)))
     edges = _readable(np.quantile(seen, (0.25, 0.5, 0.75)), whole)

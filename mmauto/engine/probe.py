@@ -19,6 +19,8 @@ from mmauto.data.columns import DOMAIN
 from mmauto.data.corrupt import KINDS, corrupted
 from mmauto.engine.bundle import Bundle, Memo
 from mmauto.engine.features import Inputs
+from mmauto.engine.jobs import NOTE
+from mmauto.errors import MmautoError
 from mmauto.registry import Registry
 from mmauto.values import Column
 from mmauto.views import Predictions
@@ -71,9 +73,22 @@ def probe(
         columns: the test rows.
         spoilt_rows: only the first so many rows are spoilt, since each has to be encoded anew.
     """
-    bundles = {arm: Bundle(folder, registry, device) for arm, folder in folders.items()}
+    bundles = {}
+    for arm, folder in folders.items():
+        try:
+            bundles[arm] = Bundle(folder, registry, device)
+        except MmautoError as error:
+            say(f"{NOTE}{arm} could not be asked what it relies on: {error}")
     memo: Memo = {}
-    clean = {arm: _inputs(bundle, columns, memo) for arm, bundle in bundles.items()}
+    clean: dict[str, dict[str, Inputs]] = {}
+    for arm, bundle in list(bundles.items()):
+        try:
+            clean[arm] = _inputs(bundle, columns, memo)
+            bundle.answer(clean[arm], columns.get(DOMAIN))
+        except Exception as error:  # a plugin's code: the others are asked all the same
+            say(f"{NOTE}{arm} could not be asked what it relies on: {error}")
+            clean.pop(arm, None)
+            del bundles[arm]
     total = len(next(iter(columns.values())))
     orders = _orders(total, seed)
     for arm, bundle in bundles.items():

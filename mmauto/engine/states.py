@@ -64,7 +64,7 @@ def _write(place: Path, about: Mapping[str, Any], state: State) -> None:
     kinds = {n: "numpy" if isinstance(v, np.ndarray) else "torch" for n, v in arrays.items()}
     fresh = place.with_suffix(f".{os.getpid()}.tmp")
     # types that the form does not have; a cache that cannot be written to
-    with suppress(TypeError, ValueError, OSError, SafetensorError):
+    with suppress(TypeError, ValueError, KeyError, RuntimeError, OSError, SafetensorError):
         if json.loads(json.dumps(plain)) != plain:
             return
         words = {"about": _text(about), "plain": plain, "arrays": kinds, "order": list(state)}

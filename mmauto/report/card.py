@@ -124,7 +124,7 @@ def _weakest(view: StudyView, arm: str) -> str:
         rows = truth == place
         hits = [
             float((_guess(run.test[primary], run.thresholds.get(primary))[rows] == place).mean())
-            for run in view.confirmations
+            for run in view.decisions
             if run.arm == arm and primary in run.test and rows.any()
         ]
         if hits:

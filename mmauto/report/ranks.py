@@ -38,7 +38,7 @@ def _sentences(views: Sequence[StudyView], found: Ranking) -> list[str]:
     if found.sources < len(views):
         said.append(
             f"{found.sources} of the data sets differ; splits and seeds of one data set are not "
-            "independent, so they count once."
+            "independent, so their ranks are averaged and count once."
         )
     if found.sources < FEW_SETS:
         said.append(

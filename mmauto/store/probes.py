@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmauto.answered import Probes
+from mmauto.errors import StoreError
 from mmauto.store.files import load_arrays, save_arrays
 from mmauto.views import Predictions
 
@@ -40,16 +41,15 @@ def probed(folder: Path) -> set[str]:
 
 
 def load_probes(folder: Path) -> Probes | None:
-    """What is kept; None where no model was asked.
-
-    Raises:
-        StoreError: a file is damaged.
-    """
+    """What is kept; None where no model was asked. A damaged file counts as not there."""
     found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     rows, spoilt = np.zeros(0, dtype=int), 0
     for file in sorted((folder / PROBES).glob("*.npz")):
-        arrays = load_arrays(file)
-        about = json.loads(arrays["about"].tobytes())
+        try:
+            arrays = load_arrays(file)
+            about = json.loads(arrays["about"].tobytes())
+        except (StoreError, KeyError, ValueError):
+            continue
         rows, spoilt = arrays["rows"], about["spoilt"]
         own = found.setdefault(about["arm"], {})
         for place, (question, target) in enumerate(about["answers"]):

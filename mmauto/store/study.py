@@ -27,6 +27,9 @@ BEFORE: Mapping[str, Any] = {"pack": 1, "finetune": "none"}
 """Settings that studies were stored without, and what they were then; all others newer than a study
 count as their defaults."""
 
+MOST_VALIDATED = 100
+"""Trials an arm whose predictions are read to tell the luck of choosing."""
+
 
 @dataclass(frozen=True)
 class NewTrial:
@@ -273,10 +276,20 @@ class StudyStore:
             )  # fmt: skip
         return found
 
-    def validated(self) -> Iterator[tuple[str, Predictions]]:
-        """Arm and validation predictions of each trial of the search that has any."""
-        for row in self.rows("search"):
-            if row.predictions and row.state in ("complete", "pruned"):
+    def validated(
+        self, maximise: bool, most: int = MOST_VALIDATED
+    ) -> Iterator[tuple[str, Predictions]]:
+        """Arm and validation predictions of the best trials of each arm in the search.
+
+        Args:
+            maximise: whether more of the metric is better.
+            most: trials an arm; worse ones would not be chosen whatever the luck.
+        """
+        ended = [row for row in self.rows("search") if row.predictions and row.value is not None]
+        seen: dict[str, int] = {}
+        for row in sorted(ended, key=lambda row: -row.value if maximise else row.value):
+            seen[row.arm] = seen.get(row.arm, 0) + 1
+            if seen[row.arm] <= most and row.state in ("complete", "pruned"):
                 yield row.arm, under("valid/", load_arrays(self.folder / row.predictions))
 
     def truth(

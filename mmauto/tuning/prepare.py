@@ -72,8 +72,10 @@ class Prepared:
     def subgroups(self) -> dict[str, np.ndarray]:
         """Column -> subgroup labels of the test rows."""
         splits = self.setup.splits
+        # folds are read as one study, whose subgroups must have the same names
+        cut_by = np.arange(len(self.setup.dataset)) if self.config.folds else splits.train
         return {
-            name: subgroup_labels(cells, splits.train)[splits.test]
+            name: subgroup_labels(cells, cut_by)[splits.test]
             for name, cells in self.setup.dataset.subgroups.items()
         }
 

@@ -64,8 +64,7 @@ class Probing:
         try:
             runner.probe(job, take)
         except LostExecutorError as lost:
-            self.watcher.note(f"the models were not asked what they rely on: {lost}")
-            return
+            self.watcher.note(f"not all models were asked what they rely on: {lost}")
         places = {int(row): place for place, row in enumerate(self.test)}
         asked = np.array([places[int(row)] for row in job.rows])
         for arm, own in answers.items():

@@ -37,7 +37,7 @@ class Confusion(Section):
         """One figure for the primary target, and the rates of its classes or labels."""
         spec = study.task.targets[study.task.primary]
         runs = [
-            run for run in study.confirmations
+            run for run in study.decisions
             if run.arm == study.comparison.winner and run.failure is None
         ]  # fmt: skip
         truth = study.truth["test"][spec.name]

@@ -59,7 +59,8 @@ def _figure(
             "annotations": [*_p_values(gains), *ceiling.get("annotations", ())],
             **({"margin": {"r": 150, "t": 30, "b": 44, "l": 8}} if tested else {}),
         },
-        f"Paired gain over {reference.arm.name}, the single modality that was best on validation; "
+        f"Paired gain over {reference.arm.name}, the single modality that was best on validation "
+        "(controls may read all modalities, but fuse nothing by training); "
         "to the right is better. A bar (95 % interval over seeds and rows) that crosses the solid "
         f"line means that this data cannot tell the two apart.{tests}{room}",
         "; ".join(f"{line.arm.name} {gain.value:+.3f}" for line, gain in reversed(gains)),

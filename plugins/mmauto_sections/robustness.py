@@ -8,6 +8,10 @@ from typing import Any
 from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text, robustness
 from mmauto_sections.colours import metric_label, plain, styles
 
+ABSENT = (
+    " Where no training row misses the modality (and no modality dropout trains it), what stands "
+    "for an absent sample was never trained, and the fall shows that, too."
+)
 MOST_CURVES = 6
 """Arms in a figure, best on validation first; the table has all."""
 
@@ -37,21 +41,15 @@ class Robustness(Section):
 def _words(found: Sequence[Any], study: StudyView) -> list[Text]:
     """Where the winner loses its gain over the reference."""
     winner, reference = study.comparison.winner, study.comparison.reference
-    own = [one for one in found if one.arm == winner and one.below is not None]
-    if winner == reference or reference is None:
+    asked = {one.arm for one in found}
+    if winner == reference or not {winner, reference} <= asked:
         return []
+    own = [one for one in found if one.arm == winner and one.below is not None]
     if not own:
-        return [
-            Text(f"{winner} stays above {reference} under every change that was tried.", "lead")
-        ]
-    first = min(own, key=lambda one: one.below)
-    return [
-        Text(
-            f"{winner} falls below {reference} where {_change(first)} at level {first.below:.2f}"
-            f"{'' if len(own) == 1 else f', and under {len(own) - 1} other changes later'}.",
-            "lead",
-        )
-    ]
+        text = f"No change that was tried takes the score of {winner} below that of {reference}"
+        return [Text(f"{text}, on the rows that were asked about.", "lead")]
+    each = "; ".join(f"{_change(one)}, from level {one.below:.2f} on" for one in own)
+    return [Text(f"The score of {winner} falls below that of {reference} where {each}.", "lead")]
 
 
 def _change(one: Any) -> str:
@@ -96,7 +94,8 @@ def _figure(found: Sequence[Any], study: StudyView) -> Figure:
             "yaxis": {"title": {"text": label}},
         },
         f"{label} on {rows} test rows as {_change(one)}; bars are 95 % intervals over rows. A "
-        f"curve that stays level does not need the modality.{rest}",
+        f"curve that stays level does not need the modality.{rest}"
+        + (ABSENT if missing else ""),
         "; ".join(
             f"{c.arm} from {c.values[0].value:.3f} to {c.values[-1].value:.3f}" for c in shown
         ),

@@ -9,9 +9,15 @@ import pytest
 from scipy.stats import rankdata
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from mmauto.answers.abstention import abstention
 from mmauto.answers.compare import compare
 from mmauto.answers.pooled import pooled
 from mmauto.answers.pooled_runs import quantiles
+from mmauto.answers.profile import profile
+from mmauto.answers.rankings import rankings
+from mmauto.answers.rates import class_rates
+from mmauto.answers.scores import scores_of
+from mmauto.answers.several import merged
 from mmauto.errors import StoreError
 from mmauto.registry import load_registry
 from mmauto.testing.fakes_study import fake_study
@@ -275,6 +281,85 @@ def test_a_bolder_model_in_one_fold_costs_no_auroc() -> None:
     found = pooled(views).comparison.standings
     assert [line.test.value for line in found] == [1.0, 1.0]
     assert roc_auc_score(np.tile(truth, 3), np.concatenate([timid, bold, timid])) < 0.9
+
+
+def uneven() -> list[StudyView]:
+    """Three folds of an AUROC study, in each of which models have a scale of their own."""
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0.0, 1.0], [45, 15])
+    views = []
+    for number, low in zip(FOLDS, (0.0, 0.3, 0.7), strict=True):
+        given = {name: low + 0.3 * np.clip(0.3 * truth + 0.7 * rng.random(60), 0, 1)
+                 for name in ("both", "a_only", "b_only")}  # fmt: skip
+        views.append(binary(number, given, truth, (0.8, 0.7, 0.6)))
+    return views
+
+
+def test_whatever_ranks_agrees_with_the_leaderboard() -> None:
+    found = pooled(uneven())
+    lines = {line.arm.name: line for line in found.comparison.standings}
+    assert found.comparison.winner == "both"
+    curves = {one.arm: one.auroc for one in rankings(found)}
+    assert curves == pytest.approx({name: lines[name].test.value for name in curves})
+    assert scores_of(found, "both")["auroc"].value == pytest.approx(lines["both"].test.value)
+    twice = merged([replace(found, name="A"), replace(found, name="B")])
+    for line in twice.comparison.standings:
+        own = lines[line.arm.name.partition("/")[2]]
+        assert line.test.value == pytest.approx(own.test.value)
+        assert line.metrics == own.metrics
+
+
+def test_decisions_are_by_what_was_predicted_even_where_rows_are_ranked() -> None:
+    views = uneven()
+    found = pooled(views)
+    (run,) = (run for run in found.decisions if run.arm == "both")
+    assert np.array_equal(
+        run.test["y"], np.concatenate([v.confirmations[0].test["y"] for v in views])
+    )
+    line = found.comparison.standings[0]
+    truth = found.truth["test"]["y"]
+    hits = float(((run.test["y"][:, 0] >= 0.5) == truth).mean())
+    assert line.metrics["y"]["accuracy"] == pytest.approx(hits)
+    assert scores_of(found, "both")["accuracy"].value == pytest.approx(hits)
+    assert abstention(found)[0].errors[-1] == pytest.approx(1 - hits)
+    recall = {rate.name: rate.recall.value for rate in class_rates(found)}
+    assert recall["yes"] == pytest.approx((run.test["y"][truth == 1] >= 0.5).mean())
+    for entry in load_registry().all("section").values():
+        list(entry.component.render(found))  # type: ignore[attr-defined]
+
+
+def test_what_is_predicted_stays_where_nothing_is_ranked(whole: StudyView) -> None:
+    assert not whole.predicted
+    assert whole.decisions is whole.confirmations
+
+
+def test_choices_of_the_folds_are_no_modalities() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0.0, 1.0], 30)
+    values = [(0.9, 0.7, 0.1), (0.8, 0.6, 0.1), (0.9, 0.1, 0.8)]
+    views = []
+    for number, each in zip(FOLDS, values, strict=True):
+        given = {name: truth + rng.normal(0, 1, 60) for name in ("both", "a_only", "b_only")}
+        views.append(binary(number, given, truth, each))
+    found = pooled(views)
+    assert "best single of each fold" in {line.arm.name for line in found.comparison.standings}
+    known = profile(found)
+    assert known is not None
+    assert set(known.informative) == {"a", "b"}
+
+
+def test_an_arm_that_never_validated_has_no_result() -> None:
+    truth = np.repeat([0.0, 1.0], 30)
+    given = {name: np.linspace(0, 1, 60) for name in ("early", "a only")}
+    views = [binary(number, given, truth) for number in FOLDS]
+    unknown = [
+        replace(v, confirmations=[replace(v.confirmations[0], value=None), v.confirmations[1]])
+        for v in views
+    ]
+    found = pooled(unknown)
+    assert found.confirmations[0].value is None
+    assert [line.arm.name for line in found.comparison.standings] == ["a only"]
+    assert "Without a confirmed result, and so not ranked: early." in found.comparison.verdict
 
 
 def test_quantiles_keep_order_and_ties() -> None:

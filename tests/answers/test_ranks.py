@@ -51,7 +51,7 @@ def scored(views: Sequence[StudyView], scores: np.ndarray, maximise: bool) -> li
 
 
 def test_average_ranks_are_those_of_the_paper() -> None:
-    found = ranked(TREES, AUC, AUC, len(AUC))
+    found = ranked(TREES, AUC, AUC, range(len(AUC)))
     assert found.arms == ("C4.5+m+cf", "C4.5+m", "C4.5+cf", "C4.5")
     assert found.means.round(3).tolist() == [1.964, 2.0, 2.893, 3.143]
     assert 0.01 < found.p < 0.05
@@ -71,7 +71,7 @@ def test_critical_values_are_those_of_the_papers_table(arms: int, quantile: floa
 def test_arms_that_are_close_stand_together_and_the_others_do_not() -> None:
     rng = np.random.default_rng(0)
     better = np.array([4.0, 3.9, 1.0, 0.9]) + 0.5 * rng.normal(size=(12, 4))
-    found = ranked("abcd", better, better, 12)
+    found = ranked("abcd", better, better, range(12))
     assert found.p < 0.001
     assert [set(names) for names in found.together] == [{"a", "b"}, {"c", "d"}]
     assert found.critical == critical_difference(4, 12)
@@ -79,7 +79,7 @@ def test_arms_that_are_close_stand_together_and_the_others_do_not() -> None:
 
 def test_pairs_are_not_tested_where_all_arms_together_do_not_differ() -> None:
     better = np.random.default_rng(0).normal(size=(8, 4))
-    found = ranked("abcd", better, better, 8)
+    found = ranked("abcd", better, better, range(8))
     assert found.p > 0.05
     assert math.isnan(found.critical)
     assert found.together == ()
@@ -111,6 +111,28 @@ def test_splits_of_one_data_set_count_once() -> None:
     found = ranking(studies(6, data="one.csv"))
     assert found.sources == 1
     assert math.isnan(found.p)
+
+
+def test_splits_of_one_data_set_do_not_make_chance_a_finding() -> None:
+    rng = np.random.default_rng(0)
+    sources = np.repeat(range(5), 4)
+    claims = 0
+    for _ in range(40):
+        # which arm suits a data set is chance, and the same in each of its splits
+        better = rng.normal(size=(5, 4))[sources] + 0.3 * rng.normal(size=(20, 4))
+        found = ranked("abcd", better, better, sources.tolist())
+        assert found.ranks.shape == (20, 4)
+        assert found.by_source.shape == (5, 4)
+        assert math.isnan(found.critical) or found.critical == critical_difference(4, 5)
+        claims += found.p < 0.05
+    assert claims <= 5
+
+
+def test_ranks_of_splits_are_averaged_before_they_count() -> None:
+    better = np.array([[3, 2, 1], [3, 2, 1], [2, 3, 1], [1, 2, 3]])
+    found = ranked("abc", better, better, ["one", "one", "one", "two"])
+    assert (found.arms, found.sources) == (("a", "b", "c"), 2)
+    assert found.means.tolist() == [2.0, 2.0, 2.0]
 
 
 def test_two_arms_are_ranked_and_not_tested() -> None:

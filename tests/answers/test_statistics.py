@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from mmauto.answers.statistics import (
     LEVEL,
     Resampled,
+    Scored,
     bootstrap_interval,
     interval,
     paired_difference,
@@ -89,18 +91,34 @@ def test_resamples_are_the_metric_of_the_repeated_rows(
         assert found.resamples[index] == pytest.approx(plain, rel=1e-5)
 
 
-def test_an_interval_is_that_of_the_mean_over_the_drawn_seeds() -> None:
-    truth, runs = draw(MULTICLASS)
-    shared = Resampled("accuracy", MULTICLASS, truth, None)
-    scored = [shared.score(run) for run in runs]
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_where_runs_alone_differ_an_interval_is_that_of_student(seeds: int) -> None:
+    """Every row is the same, so that only the seeds matter: Student's t interval of their mean."""
+    values = np.random.default_rng(seeds).normal(0.7, 0.05, seeds)
+    shared = Resampled("accuracy", MULTICLASS, np.zeros(50, dtype=int), None)
+    scored = [Scored(value, np.full(len(shared.rows), value)) for value in values]
 
     found = shared.mean(scored)
 
-    means = [
-        np.mean([scored[run].resamples[index] for run in drawn])
-        for index, drawn in enumerate(shared.draw_seeds(len(runs)))
-    ]
-    assert (found.low, found.high) == pytest.approx(np.quantile(means, [0.025, 0.975]))
+    error = scipy.stats.sem(values) * scipy.stats.t.ppf(0.975, seeds - 1)
+    assert found.value == pytest.approx(values.mean())
+    # resampled seeds are no normal distribution, and few draws of few seeds are lumpy
+    assert found.high - found.low == pytest.approx(2 * error, rel=0.12)
+
+
+def test_where_runs_differ_by_the_luck_of_rows_alone_the_seeds_add_little() -> None:
+    source = np.random.default_rng(0)
+    truth = np.zeros(4000, dtype=int)
+    shared = Resampled("accuracy", MULTICLASS, truth, None)
+    widths = []
+    for _ in range(20):
+        right = source.random((5, 4000)) < 0.7  # all runs equally good, each by its own luck
+        runs = [np.eye(3)[np.where(hits, 0, 1)] for hits in right]
+        found = shared.mean([shared.score(run) for run in runs])
+        widths.append(found.high - found.low)
+    rows_alone = 2 * 1.96 * np.sqrt(0.7 * 0.3 / (5 * 4000))
+    # widening all of the spread between seeds would give 1.7 times the width
+    assert 0.95 * rows_alone < np.median(widths) < 1.45 * rows_alone
 
 
 def test_a_class_that_a_resample_misses_is_left_out_of_its_balanced_accuracy() -> None:

@@ -172,7 +172,9 @@ def test_an_average_is_worth_a_sentence_only_where_it_is_clearly_better() -> Non
 def test_an_undefined_difference_decides_nothing() -> None:
     (sentence,) = about_fusion(words(against(Interval(math.nan, math.nan, math.nan))))
 
-    assert sentence.startswith("This data cannot decide")
+    assert sentence.startswith(
+        "Whether fusion helps cannot be told: balanced accuracy is not defined"
+    )
 
 
 def test_a_lower_error_helps_too() -> None:

@@ -140,6 +140,14 @@ def test_studies_may_be_folders_and_share_a_name(run: Run, stored: Path, tmp_pat
     assert f"{stored}/a/concat_mlp" in page
 
 
+def test_a_folded_study_may_be_a_folder(run: Run, tmp_path: Path) -> None:
+    # as a nested cross-validation leaves it: each fold is a study, the whole has no database
+    folder = tmp_path / "elsewhere" / "x" / "folds" / "1"
+    keep(replace(fake_study(0), name="1", config={"folds": 3}), folder)
+    lines = list(csv.DictReader(io.StringIO(run("elsewhere/x", "--format", "csv", out=None))))
+    assert {line["arm"] for line in lines} == set(ARMS)
+
+
 def test_figures_as_files_stand_in_the_study(
     run: Run, stored: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

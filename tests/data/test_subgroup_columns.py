@@ -143,6 +143,15 @@ def test_the_labels_of_the_test_rows_are_prepared(table: Path) -> None:
     assert prepared(table).subgroups() == {}
 
 
+def test_subgroups_are_cut_once_for_all_folds(table: Path) -> None:
+    folds = [prepared(table, subgroup=["age"], folds=3, fold=fold) for fold in (1, 2, 3)]
+    labels = [found.subgroups()["age"].tolist() for found in folds]
+    assert sum(map(len, labels)) == 119
+    every = folds[0].setup.dataset.subgroups["age"]
+    assert {one for own in labels for one in own} == set(subgroup_labels(every, np.arange(119)))
+    assert len({one for own in labels for one in own}) == 4
+
+
 def test_a_study_may_continue_with_other_subgroups(table: Path) -> None:
     assert "subgroup" in NOT_IDENTITY
     assert prepared(table).fingerprint == prepared(table, subgroup="sex").fingerprint

@@ -12,7 +12,7 @@ from mmauto.engine.bundle import Bundle
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import ProbeJob, Setup, TrialJob
 from mmauto.engine.probe import MISSING, SEVERITIES, SWAPS
-from mmauto.engine.process import LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.registry import Registry
 from mmauto.store.probes import load_probes, probed, save_probe
 from mmauto.views import Predictions
@@ -126,19 +126,27 @@ def test_answers_come_from_another_process_and_are_kept(
             np.testing.assert_allclose(stored.answers["mix"][question][target], values, atol=1e-6)
 
 
-def test_a_model_that_cannot_be_read_ends_the_asking_not_the_coordinator(
-    setup: Setup, registry: Registry, tmp_path: Path
+def test_a_model_that_cannot_be_read_is_named_and_the_others_are_asked(
+    setup: Setup, registry: Registry, kept: Path, tmp_path: Path
 ) -> None:
-    runner = ProcessExecutor()
-    try:
-        runner.use(setup)
-        with pytest.raises(LostExecutorError):
-            runner.probe(
-                ProbeJob({"mix": str(tmp_path / "gone")}, setup.splits.test, 20, 0),
-                lambda arm, question, given: None,
-            )
-    finally:
-        runner.close()
+    said: list[str] = []
+    found: Answers = {}
+    job = ProbeJob({"gone": str(tmp_path / "gone"), "mix": str(kept)}, setup.splits.test, 20, 0)
+    Executor(setup, registry, said.append).probe(
+        job, lambda arm, question, given: found.setdefault(arm, {}).update({question: given})
+    )
+    assert set(found) == {"mix"}
+    assert any("gone could not be asked what it relies on: a bundle is" in text for text in said)
+
+
+def test_a_damaged_file_of_answers_counts_as_not_there(tmp_path: Path) -> None:
+    answers = {"": {"y": np.zeros((3, 1))}}
+    for arm in ("one", "two"):
+        save_probe(tmp_path, arm, np.arange(3), 1, answers)
+    (tmp_path / "probes" / "one.npz").write_bytes(b"PK damaged")
+    stored = load_probes(tmp_path)
+    assert stored is not None
+    assert set(stored.answers) == {"two"}
 
 
 def test_a_study_that_was_not_asked_has_no_answers(tmp_path: Path) -> None:
