@@ -91,7 +91,7 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
     """Settings of a search that trains every epoch of every trial, as a loop does.
 
     Encoders are a frozen ResNet-18 and TF-IDF with one token each; all else is searched, in packs
-    of 16. Arms are the caller's: ``fusions`` or ``arms``.
+    of 16. Models are not asked what they rely on, which no loop does either. Arms are the caller's: ``fusions`` or ``arms``.
 
     Args:
         side: pixels that the ResNet reads.
@@ -100,7 +100,7 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
         "encoders": ["resnet18", "bag_of_words"], "exclude": [*SINGLES, *CONTROLS],
         "trials": trials, "epochs": epochs, "patience": epochs, "pruner": "none",
         "generation": 32, "pack": 16,
-        "finetune": "none", "device": device,
+        "finetune": "none", "probe_rows": 0, "device": device,
         "space": {
             "image/resnet18/weights": "random", "image/resnet18/size": side,
             "image/resnet18/grid": 1, "text/bag_of_words/max_features": 1000,

@@ -86,7 +86,7 @@ def _alone() -> None:
 
 def calibration(bench: Bench) -> Grid:
     """Claims and coverage in every world."""
-    studies = 6 if bench.quick else 300
+    studies = 6 if bench.quick else 200
     lines = []
     for metric, rows in CASES[: 1 if bench.quick else None]:
         for world in WORLDS:
