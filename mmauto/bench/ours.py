@@ -91,7 +91,8 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
     """Settings of a search that trains every epoch of every trial, as a loop does.
 
     Encoders are a frozen ResNet-18 and TF-IDF with one token each; all else is searched, in packs
-    of 16. Models are not asked what they rely on, which no loop does either. Arms are the caller's: ``fusions`` or ``arms``.
+    of 16. Models are not asked what they rely on, which no loop does either. Arms are the caller's:
+    ``fusions`` or ``arms``.
 
     Args:
         side: pixels that the ResNet reads.
