@@ -73,9 +73,10 @@ class PlainLines(Watcher):
 
     def saying(self, text: str) -> None:
         """A line when the subject changes, and every `EVERY` seconds on how far a step is."""
-        if not text.startswith(("encoding", "confirming", "writing")):
+        if not text.startswith(("encoding", "confirming", "writing", "asking", "looking")):
             return
-        kind, now = text.partition(":")[0], time.monotonic()
+        kind = "asking" if text.startswith("asking") else text.partition(":")[0]
+        now = time.monotonic()
         if kind != self.kind or now - self.said >= EVERY:
             self.kind, self.said = kind, now
             self._line(text)

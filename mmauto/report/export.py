@@ -158,7 +158,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}" if gained else "",
         _p_value(row["p"], row["p_holm"]),
         f"{row['train_seconds']:.1f}",
-        f"{row['parameters']:,}",
+        f"{row['parameters']:,}" if row["parameters"] else "–",
     ]
 
 
