@@ -342,3 +342,22 @@ def test_nothing_of_a_study_is_a_pickle(finished: mmauto.Study) -> None:
         rows = database.execute("SELECT params, costs FROM mmauto_trials").fetchall()
     database.close()
     assert all(isinstance(json.loads(params), dict) for params, _ in rows)
+
+
+def test_questions_after_confirmation_never_take_the_results_with_them(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a plugin that cannot be asked")
+
+    for name in ("Probing.run", "Explaining.run", "optimism_of"):
+        monkeypatch.setattr(f"mmauto.conduct.{name}", broken)
+    notes: list[str] = []
+    watcher = Watcher()
+    monkeypatch.setattr(watcher, "note", notes.append)
+    few = {**QUICK, "trials": 1, "fusions": ["concat_mlp"], "confirm_seeds": 1}
+    study = mmauto.search(watcher, data=str(table), name="s", out=str(tmp_path), **few)
+    assert study.state == "finished"
+    assert study.view().comparison.winner is not None
+    assert (study.folder / "report.html").exists()
+    assert sum("a plugin that cannot be asked" in note for note in notes) == 3

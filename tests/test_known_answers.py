@@ -122,6 +122,9 @@ def test_on_simulated_data_fusion_helps_and_stays_under_the_ceiling(tmp_path: Pa
     assert lines[best.arm.name].metrics["urgent"]["auroc"] > 0.7
     assert lines[best.arm.name].metrics["stay_days"]["r2"] > 0.1
     # only the picture tells a nodule from normal; the note tells pneumonia from heart failure
+    described = profile(view)
+    assert described is not None
+    assert described.kind in ("complementary", "synergistic")
     lost = {one.name: one.lost for one in needs(view, best.arm.name)}
     assert lost["nodule"]["image"].low > 0.3
     assert max(lost["nodule"][key].value for key in ("text", "tabular")) < 0.15

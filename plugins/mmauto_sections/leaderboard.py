@@ -67,7 +67,7 @@ def _explained(study: StudyView, searched: bool) -> str:
     sentences = [
         f"Scores are {metric_label(study)} for {found.target}, {better} is better; means over "
         "seeds. The order is that of validation, on which the winner (★) and the reference were "
-        "chosen; test only estimates.",
+        "chosen; test was opened once, by the confirmation runs, and only estimates.",
     ]
     if searched:
         sentences.append(
