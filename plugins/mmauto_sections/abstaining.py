@@ -38,6 +38,7 @@ def _figure(found: Sequence[Abstention], study: StudyView) -> Figure:
                 "title": {"text": f"share wrong{' of the labels' if several else ''}"},
                 "rangemode": "tozero",
             },
+            "showlegend": True,
         },
         "Errors on the test rows as only the surest are answered, mean over seeds; the area under "
         "the curve stands in the legend, the less the better. A curve that rises to the right "

@@ -96,6 +96,7 @@ def _axes(x: str, y: str) -> dict[str, Any]:
     return {
         "xaxis": {"title": {"text": x}, "range": [-0.02, 1.02]},
         "yaxis": {"title": {"text": y}, "range": [-0.02, 1.02]},
+        "showlegend": True,
     }
 
 
@@ -103,7 +104,7 @@ def _which(found: Sequence[Ranking]) -> str:
     """What the lines stand for."""
     if len({one.name for one in found}) > 1:
         return f"Each class of {found[0].arm} against all others."
-    return f"Of {found[0].name}; a line an arm."
+    return f"One line an arm, for the {found[0].name}."
 
 
 def _alt(found: Sequence[Ranking], areas: Sequence[float], what: str) -> str:

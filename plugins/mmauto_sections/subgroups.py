@@ -130,10 +130,10 @@ def _figure(found: Sequence[Subgroup], study: StudyView) -> Figure:
             "shapes": [line],
         },
         f"{label} on the test rows of each subgroup, their number in brackets; "
-        f"{'higher' if study.comparison.maximise else 'lower'} is better. Filled dots are "
+        f"{'higher' if study.comparison.maximise else 'lower'} is better. Filled marks are "
         f"{winner}{hollow}; bars are 95 % intervals over rows and seeds. The dotted line is "
         f"{winner} on all test rows. Overlapping bars do not mean that there is no gap, and with "
-        "many subgroups some stand apart by chance: the sentence above has tested them.",
+        "many subgroups some stand apart by chance: the sentence above says what was tested.",
         "; ".join(
             f"{one.arm}, {one.name}: {one.value.value:.3f}"
             for one in found
