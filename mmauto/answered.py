@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from mmauto.views import Predictions
-
 
 @dataclass(frozen=True)
 class Probes:
@@ -20,12 +18,12 @@ class Probes:
     Attributes:
         rows: ``(M,)`` places in the test split, in the order of the answers.
         spoilt: so many of them, from the first, were spoilt, too.
-        answers: arm -> question -> predictions; the empty question is the rows as they are.
+        answers: arm -> question -> target -> ``(M, width)`` predictions; the empty question is the rows as they are.
     """
 
     rows: np.ndarray
     spoilt: int
-    answers: Mapping[str, Mapping[str, Predictions]]
+    answers: Mapping[str, Mapping[str, Mapping[str, np.ndarray]]]
 
 
 @dataclass(frozen=True)
