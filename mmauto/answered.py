@@ -18,7 +18,8 @@ class Probes:
     Attributes:
         rows: ``(M,)`` places in the test split, in the order of the answers.
         spoilt: so many of them, from the first, were spoilt, too.
-        answers: arm -> question -> target -> ``(M, width)`` predictions; the empty question is the rows as they are.
+        answers: arm -> question -> target -> ``(M, width)`` predictions; the empty question is the
+            rows as they are.
     """
 
     rows: np.ndarray
