@@ -202,7 +202,9 @@ def test_a_gap_that_differs_between_rows_of_a_group_is_found() -> None:
 
 @pytest.mark.slow
 def test_a_gap_that_would_have_been_seen_is_seen_four_times_out_of_five() -> None:
-    first = by_label(subgroups(served(0, 300, (0.85, 0.85)), 99))["a"].detectable
+    # from few seeds a single study knows its own error but roughly
+    even = [served(seed, 300, (0.85, 0.85)) for seed in range(30)]
+    first = float(np.mean([by_label(subgroups(v, 99))["a"].detectable for v in even]))
     views = [served(seed, 300, (0.85 + first / 2, 0.85 - first / 2)) for seed in range(60)]
     assert np.mean([by_label(subgroups(v, 199))["b"].differs for v in views]) == pytest.approx(
         0.8, abs=0.15
