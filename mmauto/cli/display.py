@@ -233,7 +233,7 @@ def leaderboard_table(view: StudyView, width: int) -> Table:
             _gain(more) if more else "reference" * (line.arm.name == found.reference),
             _p_value(line),
             f"{line.costs.train_seconds:.1f}",
-            f"{line.costs.parameters:,}",
+            f"{line.costs.parameters:,}" if line.costs.parameters else "–",
         ]
         table.add_row(*(cells if wide else cells[:4]))
     return table

@@ -91,9 +91,12 @@ def _print(about: dict[str, Any]) -> None:
     )
     console.print(Text(f"files in {about['folder']}:", "bold"))
     models = sorted({Path(file).parts[1] for file in about["files"] if file.startswith("models/")})
+    inside = Counter(Path(file).parts[0] for file in about["files"] if len(Path(file).parts) > 1)
     for file in about["files"]:
-        if not file.startswith("models/"):
+        if len(Path(file).parts) == 1:
             console.print(Text(f"  {file}"))
+    for folder in sorted(set(inside) - {"models"}):
+        console.print(Text(f"  {folder}/: {inside[folder]} file{'s' * (inside[folder] > 1)}"))
     if models:
         console.print(Text(f"  models/: {', '.join(models)}"))
     console.print(Text(f"again: {about['command']}"))
