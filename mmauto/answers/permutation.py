@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmauto.answers.statistics import units_of
 from mmauto.answers.sums import both_columns, contributions, value_of
 from mmauto.answers.weighted import weighted_score
 from mmauto.engine.metrics import observed
@@ -49,8 +50,7 @@ class SwapTest:
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
         size = len(self.truth)
-        own = None if groups is None else groups[self.known]
-        self.units = np.arange(size) if own is None else np.unique(own, return_inverse=True)[1]
+        self.units = units_of(size, None if groups is None else groups[self.known])
         self.total = int(self.units.max()) + 1 if size else 0
 
     def p_values(

@@ -59,7 +59,7 @@ class Resampled:
         size = len(self.truth)
         if not size:
             return np.empty((0, 0), dtype=np.float32)
-        units = np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
+        units = units_of(size, groups)
         total = int(units.max()) + 1
         source = np.random.default_rng(self.seed)
         drawn = source.multinomial(total, np.full(total, 1 / total), size=self.resamples)
@@ -105,6 +105,11 @@ class Resampled:
         return float(values.mean()), middle + widening(values, each) * (
             picked.mean(axis=1) - middle
         )
+
+
+def units_of(size: int, groups: np.ndarray | None) -> np.ndarray:
+    """``(N,)`` which rows stand or fall together, counted from 0: rows, or whole groups."""
+    return np.arange(size) if groups is None else np.unique(groups, return_inverse=True)[1]
 
 
 def widening(values: np.ndarray, resamples: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +44,19 @@ class Corrupted(Samples):
     Args:
         column: pictures or texts.
         spoil: gives a sample as it is at a severity.
+        places: ``(N,)`` what each sample's draws depend on; its place by default.
     """
 
-    def __init__(self, column: Column, spoil: Spoil, severity: float, seed: int):
+    def __init__(
+        self,
+        column: Column,
+        spoil: Spoil,
+        severity: float,
+        seed: int,
+        places: np.ndarray | None = None,
+    ):
         self.column, self.spoil, self.severity, self.seed = column, spoil, severity, seed
+        self.places = np.arange(len(column)) if places is None else places
         self.modality = column.modality  # type: ignore[misc]
         self.fields = column.fields
 
@@ -62,16 +72,23 @@ class Corrupted(Samples):
         sample = self.column[index]
         if sample is None or self.severity == 0:
             return sample
-        return self.spoil(sample, self.severity, np.random.default_rng((self.seed, index)))
+        return self.spoil(
+            sample, self.severity, np.random.default_rng((self.seed, self.places[index]))
+        )
 
     def raw(self, index: int) -> bytes:
         """Of the sample as it was, with what was done to it."""
-        about = f"{self.spoil.__name__} {self.severity} {self.seed} {index} {self.column.digest()}"
-        return about.encode() if self.present[index] else b""
+        about = f"{self.spoil.__name__} {self.severity} {self.seed} {self.places[index]} "
+        return f"{about}{index} {self._whole}".encode() if self.present[index] else b""
 
-    def take(self, rows: Rows) -> Samples:
-        """Not needed: a part of spoilt rows is taken before they are spoilt."""
-        raise NotImplementedError("spoil the rows that are wanted")
+    @cached_property
+    def _whole(self) -> str:
+        return self.column.digest()
+
+    def take(self, rows: Rows) -> Corrupted:
+        """The same column with only ``rows``, each spoilt as it was."""
+        places = self.places[np.asarray(rows, dtype=int)]
+        return Corrupted(self.column.take(rows), self.spoil, self.severity, self.seed, places)
 
 
 def corrupted(column: Column, kind: str, severity: float, seed: int = 0) -> Column:

@@ -178,15 +178,15 @@ class Features:
 
     def _state(self, key: str, encoder: Encoder, params: Params) -> State:
         train, column = self.setup.splits.train, self.setup.dataset.columns[key]
-        if not encoder.remembered:
+
+        def fit() -> State:
             return encoder.fit(column.take(train), params)
-        about = {
-            **self._about(column, encoder, params),
-            "train": digest(self._samples[key][train]),
-        }
-        return remembered_state(
-            self.cache.folder, about, lambda: encoder.fit(column.take(train), params)
-        )
+
+        if not encoder.remembered:
+            return fit()
+        samples = digest(self._samples[key][train])
+        about = {**self._about(column, encoder, params), "train": samples}
+        return remembered_state(self.cache.folder, about, fit)
 
     def _source(self, key: str, encoder: Encoder, params: Params, state: State) -> Source:
         column = self.setup.dataset.columns[key]

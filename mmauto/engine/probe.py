@@ -20,7 +20,6 @@ from mmauto.data.corrupt import KINDS, corrupted
 from mmauto.engine.bundle import Bundle, Memo
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import NOTE
-from mmauto.errors import MmautoError
 from mmauto.registry import Registry
 from mmauto.values import Column
 from mmauto.views import Predictions
@@ -73,28 +72,26 @@ def probe(
         columns: the test rows.
         spoilt_rows: only the first so many rows are spoilt, since each has to be encoded anew.
     """
-    bundles = {}
-    for arm, folder in folders.items():
-        try:
-            bundles[arm] = Bundle(folder, registry, device)
-        except MmautoError as error:
-            say(f"{NOTE}{arm} could not be asked what it relies on: {error}")
+    bundles: dict[str, Bundle] = {}
     memo: Memo = {}
     clean: dict[str, dict[str, Inputs]] = {}
-    for arm, bundle in list(bundles.items()):
+    for arm, folder in folders.items():
         try:
+            bundle = Bundle(folder, registry, device)
             clean[arm] = _inputs(bundle, columns, memo)
-            bundle.answer(clean[arm], columns.get(DOMAIN))
+            answer = bundle.answer(clean[arm], columns.get(DOMAIN))
         except Exception as error:  # a plugin's code: the others are asked all the same
             say(f"{NOTE}{arm} could not be asked what it relies on: {error}")
             clean.pop(arm, None)
-            del bundles[arm]
+            continue
+        bundles[arm] = bundle
+        yield arm, None, answer
     total = len(next(iter(columns.values())))
     orders = _orders(total, seed)
     for arm, bundle in bundles.items():
         say(f"asking {arm} what it relies on")
         keys = bundle.candidate.modalities
-        for question in (None, *_swapped(keys), *_missing(keys)):
+        for question in (*_swapped(keys), *_missing(keys)):
             given = _asked(clean[arm], question, orders)
             yield arm, question, bundle.answer(given, columns.get(DOMAIN))
     some = {key: column.take(np.arange(min(spoilt_rows, total))) for key, column in columns.items()}
@@ -138,11 +135,9 @@ def _orders(total: int, seed: int) -> list[np.ndarray]:
 
 
 def _asked(
-    clean: Mapping[str, Inputs], question: Question | None, orders: Sequence[np.ndarray]
+    clean: Mapping[str, Inputs], question: Question, orders: Sequence[np.ndarray]
 ) -> dict[str, Inputs]:
     found = dict(clean)
-    if question is None:
-        return found
     for key in question.keys:
         part = clean[key]
         if question.kind == "swapped":

@@ -93,3 +93,11 @@ def test_missing_samples_stay_missing() -> None:
     column = corrupted(pictures(), "blur", 1.0)
     assert column.present.tolist() == [True, True, True, True, False]
     assert column[4] is None
+
+
+def test_a_part_of_a_spoilt_column_is_spoilt_as_the_whole() -> None:
+    whole = corrupted(Texts([TEXT, TEXT, None, TEXT]), "typos", 1.0)
+    part = whole.take([3, 2, 1])
+    assert list(part) == [whole[3], None, whole[1]]
+    assert whole[3] != whole[1]
+    assert part.digest() != whole.digest()
