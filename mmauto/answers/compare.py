@@ -15,7 +15,7 @@ from mmauto.answers.permutation import SwapTest, holm
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.verdict import verdict
 from mmauto.engine.metrics import METRICS, observed, score_all
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.values import TaskView
 from mmauto.views import (
     ArmView,
@@ -107,7 +107,7 @@ def _runs(
     values = [run.value for run in runs if run.value is not None]
     if not values:
         return None
-    scores = {run.seed: shared.score(_decided(run, target)) for run in runs}
+    scores = {run.seed: shared.score(at_half(run, target)) for run in runs}
     return _Runs(arm, runs, statistics.fmean(values), scores)
 
 
@@ -132,11 +132,6 @@ def _common(ours: _Runs | None, theirs: _Runs | None) -> list[int]:
     return [seed for seed in ours.scores if seed in theirs.scores]
 
 
-def _decided(run: ConfirmationView, target: str) -> np.ndarray:
-    """Test predictions with the threshold that validation suggests at 0.5."""
-    return centred(run.test[target], run.thresholds.get(target))
-
-
 def _names(confirmed: Sequence[_Runs], kind: str) -> set[str]:
     return {found.arm.name for found in confirmed if found.arm.kind == kind}
 
@@ -156,8 +151,8 @@ def _p_values(
         if single is not None and seeds:
             ours, theirs = ({run.seed: run for run in one.runs} for one in (found, single))
             pairs[found.arm.name] = (
-                [_decided(ours[seed], task.primary) for seed in seeds],
-                [_decided(theirs[seed], task.primary) for seed in seeds],
+                [at_half(ours[seed], task.primary) for seed in seeds],
+                [at_half(theirs[seed], task.primary) for seed in seeds],
             )
     return test.p_values(pairs) if test.total else {}
 
@@ -218,9 +213,7 @@ def _metrics(
     found = {}
     for name, spec in task.targets.items():
         each = [
-            score_all(spec, truth[name], centred(run.test[name], run.thresholds.get(name)))
-            for run in runs
-            if name in run.test
+            score_all(spec, truth[name], at_half(run, name)) for run in runs if name in run.test
         ]
         found[name] = (
             {metric: float(np.mean([one[metric] for one in each])) for metric in each[0]}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmauto.engine.metrics import observed
-from mmauto.engine.thresholds import HALF, centred
+from mmauto.engine.thresholds import HALF, at_half
 from mmauto.values import TargetSpec
 from mmauto.views import StudyView
 
@@ -127,9 +127,7 @@ class _Given:
             if own
         }
         self.decided = {
-            arm: np.mean(
-                [centred(run.test[primary], run.thresholds.get(primary)) for run in own], axis=0
-            )
+            arm: np.mean([at_half(run, primary) for run in own], axis=0)
             for arm, own in runs.items()
             if own
         }

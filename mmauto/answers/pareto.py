@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mmauto.answers.statistics import Resampled, Scored
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.views import Costs, Interval, Standing, StudyView
 
 PRICES: Mapping[str, Callable[[Costs], float]] = {
@@ -136,9 +136,7 @@ class _Gains:
     def _scored(self, arm: str) -> dict[int, Scored]:
         if arm not in self._scores:
             self._scores[arm] = {
-                run.seed: self.shared.score(
-                    centred(run.test[self.target], run.thresholds.get(self.target))
-                )
+                run.seed: self.shared.score(at_half(run, self.target))
                 for run in self.view.confirmations
                 if run.arm == arm and run.failure is None and self.target in run.test
             }

@@ -18,7 +18,7 @@ import numpy as np
 from mmauto.answers.statistics import Resampled, interval
 from mmauto.answers.verdict import helps
 from mmauto.engine.metrics import METRICS, observed, score
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.values import TargetSpec
 from mmauto.views import StudyView
 
@@ -65,7 +65,7 @@ def profile(view: StudyView) -> Profile | None:
         found = []
         for name in names:
             runs = [run for run in view.confirmations if run.arm == name and run.test]
-            given = [centred(r.test[spec.name], r.thresholds.get(spec.name)) for r in runs]
+            given = [at_half(r, spec.name) for r in runs]
             floor = guessing(view.task.metric, spec, truth, given)
             value, resamples = shared.crossed([shared.score(one) for one in given])
             found.append((sign * (value - floor), sign * (resamples - floor)))

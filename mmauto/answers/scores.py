@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmauto.answers.statistics import Resampled
 from mmauto.answers.sums import RANKINGS
 from mmauto.engine.metrics import METRICS
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.views import Interval, StudyView
 
 
@@ -19,6 +19,6 @@ def scores_of(view: StudyView, arm: str) -> dict[str, Interval]:
             shared = Resampled(name, spec, truth, view.groups.get("test"))
             known = view.confirmations if name in RANKINGS else view.decisions
             runs = [run for run in known if run.arm == arm and primary in run.test]
-            given = [centred(run.test[primary], run.thresholds.get(primary)) for run in runs]
+            given = [at_half(run, primary) for run in runs]
             found[name] = shared.mean([shared.score(one) for one in given])
     return found

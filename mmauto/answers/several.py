@@ -13,7 +13,7 @@ import numpy as np
 from mmauto.answers.compare import compare
 from mmauto.answers.permutation import SwapTest, holm
 from mmauto.answers.statistics import Resampled
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.errors import ConfigError
 from mmauto.views import ConfirmationView, Interval, Predictions, StudyView
 
@@ -160,7 +160,7 @@ def _decided(view: StudyView, arm: str) -> Mapping[int, np.ndarray]:
     """Seed -> test predictions with the threshold that validation suggests at 0.5."""
     target = view.task.primary
     return {
-        run.seed: centred(run.test[target], run.thresholds.get(target))
+        run.seed: at_half(run, target)
         for run in view.confirmations
         if run.arm == arm and run.failure is None and run.value is not None
     }

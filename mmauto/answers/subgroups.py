@@ -22,7 +22,7 @@ from mmauto.answers.shuffle import LabelShuffle
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.weighted import weighted_score
 from mmauto.engine.metrics import score
-from mmauto.engine.thresholds import centred
+from mmauto.engine.thresholds import at_half
 from mmauto.views import Interval, StudyView
 
 FEW_ROWS = 30
@@ -103,10 +103,7 @@ def _runs(view: StudyView, arm: str) -> list[np.ndarray]:
     """(N, width) decided test predictions, one a seed."""
     target = view.task.primary
     own = [run for run in view.confirmations if run.arm == arm and target in run.test]
-    return [
-        centred(run.test[target], run.thresholds.get(target))
-        for run in sorted(own, key=lambda run: run.seed)
-    ]
+    return [at_half(run, target) for run in sorted(own, key=lambda run: run.seed)]
 
 
 class _Column:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mmauto.engine.metrics import observed, score
 from mmauto.values import TargetSpec
+from mmauto.views import ConfirmationView
 
 DECIDING = ("accuracy", "balanced_accuracy", "f1")
 MOST_CUTS = 200
@@ -69,3 +70,8 @@ def centred(predicted: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
     below = HALF * predicted / cut
     above = HALF + HALF * (predicted - cut) / (1 - cut)
     return np.asarray(np.where(predicted < cut, below, above))
+
+
+def at_half(run: ConfirmationView, target: str) -> np.ndarray:
+    """``(N, width)`` a run's test predictions, so that what validation chose as the cut is 0.5."""
+    return centred(run.test[target], run.thresholds.get(target))
