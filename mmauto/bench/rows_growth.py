@@ -22,19 +22,21 @@ REASONS = {
     "trials": "each trains by itself; the sampler reads all earlier trials of its arm, so that a "
     "question grows dearer with them",
     "arms": "each has trials of its own, and is confirmed, saved and timed once",
-    "workers": "arms run side by side; each worker starts torch and holds what it reads",
+    "workers": "the cache is warm, so that the search is training alone; arms run side by side; "
+    "each worker starts torch and holds what it reads",
 }
 """What the time along a dimension consists of."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One search; ``trials`` is per arm."""
+    """One search; ``trials`` is per arm, ``cold`` begins with an empty cache."""
 
     samples: int
     trials: int
     arms: int
     workers: int
+    cold: bool = True
 
 
 def growth(bench: Bench) -> Grid:
@@ -53,7 +55,7 @@ def growth(bench: Bench) -> Grid:
             size = {"samples": value * rows, "trials": value // base.arms}.get(name, value)
             step = replace(base, **{name: size})
             if name == "workers":  # enough trials that starting a worker pays
-                step = replace(step, trials=steps["trials"][-1] // base.arms)
+                step = replace(step, trials=steps["trials"][-1] // base.arms, cold=False)
             if step not in done:
                 bench.say(f"growth: {step}")
                 done[step] = _run(bench, step, tables, len(done))
@@ -63,8 +65,9 @@ def growth(bench: Bench) -> Grid:
         "how time and memory follow samples, trials, arms and workers",
         COLUMNS,
         [_line(name, step, done[step], done[base]) for name, step in lines],
-        f"Each line is one search in a process of its own with an empty cache, frozen ResNet-18 at "
-        f"{SIDE} px and TF-IDF, {EPOCHS} epochs; one run a line, no medians. A "
+        "Each line is one search in a process of its own with an empty cache, but for those on "
+        f"workers, frozen ResNet-18 at {SIDE} px and TF-IDF, {EPOCHS} epochs; one run a line, no "
+        "medians. A "
         "sample's time is the encoding; a trial's is the search's worker time without encoding. "
         "The last column is the whole time over that of each dimension's first line. Memory is the "
         "peak of the process tree, shared pages counted once.\n\nThe reason of each slope:\n\n"
@@ -76,7 +79,7 @@ def _run(bench: Bench, step: Step, tables: dict[int, Path], number: int) -> Foun
     if step.samples not in tables:
         folder = bench.folder / f"growth-{step.samples}"
         tables[step.samples] = make_table(folder, step.samples, (128, 160))
-    cache = bench.folder / f"cache-growth-{number}"
+    cache = bench.folder / f"cache-growth-{number if step.cold else 0}"  # the base ran first
     folder = bench.folder / "studies" / f"growth-{number}"
     settings = {
         "arms": {f"arm{number}": {"fusion": "concat_mlp"} for number in range(step.arms)},
