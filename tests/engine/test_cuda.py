@@ -9,10 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from mmauto.engine.batches import Data
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.metrics import score
+from mmauto.engine.model import seeded_build
 from mmauto.engine.once import precision
+from mmauto.engine.packed.folded import Folded
+from mmauto.engine.packed.graphed import GraphedFolded
 from mmauto.registry import Registry
 
 pytestmark = pytest.mark.gpu
@@ -50,3 +54,26 @@ def test_bf16_is_used_where_the_device_has_it() -> None:
         product = torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")
     wanted = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     assert product.dtype == wanted
+
+
+def test_a_step_from_a_graph_is_the_step(
+    make_job: Callable[..., TrialJob], setup: Setup, registry: Registry
+) -> None:
+    there = replace(setup, device="cuda")
+    jobs = [make_job(n, component="concat_mlp", pack="p") for n in range(4)]
+    executor = Executor(there, registry)
+    inputs = executor.inputs(jobs[0])
+    models = [seeded_build(job.candidate, inputs, setup.specs, registry, job.id) for job in jobs]
+    data = Data(there, inputs, executor.loss)
+    plain, repeated = Folded(models, executor.loss), GraphedFolded(models, executor.loss)
+    for start in (0, 32, 64):
+        rows = torch.arange(start, start + 32, device="cuda")
+        arrays, present = data.gather(rows)
+        batch = data.batch(rows, present, start / 96)
+        steps = []
+        for form in (plain, repeated):
+            form.mode(True)
+            torch.manual_seed(start)
+            steps.append(form.gradients(arrays, batch))
+        torch.testing.assert_close(steps[1].losses, steps[0].losses, rtol=5e-2, atol=1e-3)
+        torch.testing.assert_close(steps[1].norms, steps[0].norms, rtol=5e-2, atol=1e-3)

@@ -11,7 +11,7 @@ import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,11 +24,15 @@ from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.once import precision
 from mmauto.engine.packed.folded import Folded
 from mmauto.engine.packed.form import Alone, Form, Gradients, trained
+from mmauto.engine.packed.graphed import Graphed, GraphedFolded, GraphedVmapped, mapped
 from mmauto.engine.packed.vmapped import Vmapped
 from mmauto.engine.random_state import RandomState, random_state, set_random_state
 from mmauto.values import Batch
 
-FORMS: Mapping[str, type[Form]] = {form.name: form for form in (Alone, Folded, Vmapped)}
+ANYWHERE: Sequence[type[Form]] = (Folded, Vmapped)
+ON_CUDA: Sequence[type[Form]] = (GraphedFolded, GraphedVmapped)
+EVERY: Sequence[type[Form]] = (Alone, *ANYWHERE, *ON_CUDA)
+FORMS: Mapping[str, type[Form]] = {form.name: form for form in EVERY}
 REPEATS = 3
 TOLERANCE = 1e-3
 """Of a parameter's gradient, in single precision; bf16 keeps eight bits of a number."""
@@ -59,7 +63,7 @@ def choose(
         name = known.get(key)
         usable: list[Form] = [Alone(models, loss)]
         wanted = sample.step(usable[0]), sample.outputs(usable[0])
-        for other in (Folded, Vmapped):
+        for other in _others(batch.index.device):
             if name in (None, other.name):
                 form = _agreeing(other, models, loss, sample, wanted)
                 usable += [form] if form else []
@@ -89,6 +93,12 @@ class _Sample:
         set_random_state(self.start)
         return form.gradients(self.arrays, self.batch)
 
+    def later(self) -> _Sample:
+        """The same rows in another order, in the middle of training."""
+        order = torch.arange(len(self.batch.index), device=self.batch.index.device).roll(1)
+        arrays, batch = mapped(self.arrays, self.batch, lambda rows: rows.index_select(0, order))
+        return _Sample(arrays, replace(batch, progress=0.5), self.start)
+
     def outputs(self, form: Form) -> dict[str, Tensor]:
         form.mode(False)
         with torch.inference_mode(), precision(self.batch.index.device):
@@ -108,13 +118,21 @@ def _agreeing(
         before = [buffer.clone() for buffer in form.shared_buffers()]
         found, outputs = sample.step(form), sample.outputs(form)
         same = all(map(torch.equal, before, form.shared_buffers()))
+        coarse = any(models[0].convolves) or _coarse(sample.batch.index.device)
+        same = same and agree(wanted[0], found, coarse)
+        if same and isinstance(form, Graphed):  # what was recorded must not stand still
+            later = sample.later()
+            same = agree(later.step(form.form), later.step(form), coarse)
     except Exception:  # whatever a plugin's code raises when it meets another form: not this one
         return None
-    coarse = any(models[0].convolves) or _coarse(sample.batch.index.device)
     limit = COARSE if coarse else TOLERANCE
-    if not same or not agree(wanted[0], found, coarse):
-        return None
-    return form if all(near(wanted[1][n], outputs[n], limit) for n in wanted[1]) else None
+    same = same and all(near(wanted[1][n], outputs[n], limit) for n in wanted[1])
+    return form if same else None
+
+
+def _others(device: torch.device) -> Sequence[type[Form]]:
+    """The forms beside `Alone` that a device has."""
+    return (*ANYWHERE, *ON_CUDA) if device.type == "cuda" else ANYWHERE
 
 
 def near(wanted: Tensor, found: Tensor, limit: float) -> bool:
