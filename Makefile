@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 CONSTRAINTS := .ci/constraints.txt
 
-.PHONY: search test test-fast lint docs bench clean
+.PHONY: search test test-fast faults lint docs bench clean
 
 search: $(VENV)/.installed ## install, search the simulated medical task, report
 	$(BIN)/mmauto search --task medical $(ARGS)
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev lint ## install what tests need, run everything
 
 test-fast: $(VENV)/.installed-dev ## the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+faults: $(VENV)/.installed-dev ## kill, disk, database, cluster and hostile input, at full length
+	$(BIN)/python tests/faults/table.py
 
 lint: $(VENV)/.installed-dev ## formatting, types, layers
 	$(BIN)/ruff format --check .

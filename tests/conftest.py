@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real data is not at {folder}; set MMAUTO_DATA to its folder")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _fault(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    """What a test of faults belongs to, for the table of `make faults`."""
+    mark = request.node.get_closest_marker("fault")
+    if mark:
+        record_property("suite", mark.args[0])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,9 +1,10 @@
 """Arrays computed once and kept on disk, keyed by everything that they depend on.
 
 Wrong reuse would be the worst bug here, so an entry holds all ingredients of its key in full and
-they are compared whenever it is read: what it was made with, and a digest of every sample. An entry
-is written to a folder of its own and renamed, by one process while others wait. Samples that
-another entry made in the same way holds already are copied from there.
+they are compared whenever it is read: what it was made with, a digest of every sample, and a
+checksum of every array, as disks forget. An entry is written to a folder of its own and renamed, by
+one process while others wait. Samples that another entry made in the same way holds already are
+copied from there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +22,11 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from mmauto.engine.digests import digest
-from mmauto.engine.entries import KEY, PART, SAMPLES, remove, trim
+from mmauto.engine.entries import KEY, PART, SAMPLES, SUMS, remove, trim
 from mmauto.errors import PluginError
+
+CHUNK = 1 << 24
+"""Bytes that are read at once for a checksum."""
 
 COPY_ROWS = 8192
 """So many rows are copied at once, so that memory stays bounded."""
@@ -115,6 +120,7 @@ class ArrayCache:
                 for rows, arrays in compute(unknown):
                     writer.put(rows, arrays)
             writer.close()
+            (fresh / SUMS).write_text(json.dumps(_sums(fresh)))
             (fresh / SAMPLES).write_bytes(samples.tobytes())
             (fresh / KEY).write_text(_text(about))
             fresh.rename(place)
@@ -220,7 +226,27 @@ def _samples(place: Path) -> np.ndarray:
     return np.fromfile(place / SAMPLES, dtype=np.uint8).reshape(-1, 32)
 
 
+def _sums(place: Path) -> dict[str, int]:
+    """Array file -> CRC-32 of its bytes: against a disk's mistakes, not against people."""
+    found = {}
+    for path in place.glob("*.npy"):
+        total = 0
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                total = zlib.crc32(chunk, total)
+        found[path.name] = total
+    return found
+
+
 def _arrays(place: Path) -> Arrays:
+    """The arrays of an entry.
+
+    Raises:
+        OSError: it is not there, or not complete.
+        ValueError: it is damaged.
+    """
+    if json.loads((place / SUMS).read_text()) != _sums(place):
+        raise ValueError("the arrays are not those that were written")
     # copy-on-write: torch takes the map as it is, workers share its pages
     return {
         file.stem: np.load(file, mmap_mode="c", allow_pickle=False)

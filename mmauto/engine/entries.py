@@ -17,7 +17,9 @@ from mmauto.data.places import LOOKS
 
 KEY = "key.json"
 SAMPLES = "samples.sha256"
-"""In an entry: what it was made with, whose time is that of the last use; 32 bytes a sample."""
+SUMS = "sums.json"
+"""In an entry: what it was made with, whose time is that of the last use; 32 bytes a sample; a
+checksum of each array."""
 
 FORMS = "forms"
 """The folder beside the entries that holds what `mmauto.engine.forms` measured."""

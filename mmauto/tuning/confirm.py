@@ -9,6 +9,7 @@ from pathlib import Path
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.engine.train_space import FINETUNE
+from mmauto.space import Params
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
@@ -68,14 +69,23 @@ class Confirmation:
             for place in range(self.config.confirm_seeds)
             if place not in known
         ]  # fmt: skip
-        todo: list[tuple[int, int, Mapping[str, bool | int | float | str]]] = [
+        todo: list[tuple[int, int, Params]] = [
             (row.id, row.number, row.params) for row in known.values() if row.state == "running"
         ]
         if fresh:
             ids = self.store.begin(fresh)
             todo += [(i, trial.number, trial.params) for i, trial in zip(ids, fresh, strict=True)]
-        if not todo:
-            return
+        if todo:
+            self._train(arm, best, todo, runner)
+        self._keep_best_bundle(arm.name)
+
+    def _train(
+        self,
+        arm: Arm,
+        best: TrialView,
+        todo: Sequence[tuple[int, int, Params]],
+        runner: Runner,
+    ) -> None:
         self.watcher.saying(f"confirming {arm.name}")
         self.running.update({identity: (arm.name, place) for identity, place, _ in todo})
         jobs = [
@@ -97,7 +107,6 @@ class Confirmation:
 
         for group in groups:
             runner.run_pack(group, report)
-        self._keep_best_bundle(arm.name)
 
     def ended(self, outcome: Outcome) -> None:
         """Take in an outcome as soon as it is there."""
@@ -109,7 +118,12 @@ class Confirmation:
         return self.store.folder / "models" / f".{arm}-{place}"
 
     def _keep_best_bundle(self, arm: str) -> None:
-        """The bundle of the seed that is best on validation becomes ``models/ARM``."""
+        """The bundle of the seed that is best on validation becomes ``models/ARM``.
+
+        The others go first: a search that is killed meanwhile finds the best one as it continues.
+        """
+        if not any(self._bundle(arm, n).exists() for n in range(self.config.confirm_seeds)):
+            return
         found = [
             view
             for view in self.store.confirmations()
@@ -118,8 +132,9 @@ class Confirmation:
         if not found:
             return
         best = max(found, key=lambda view: (self.sign * (view.value or 0.0), -view.seed))
+        for view in found:
+            if view is not best:
+                shutil.rmtree(self._bundle(arm, view.seed), ignore_errors=True)
         final = self.store.folder / "models" / arm
         shutil.rmtree(final, ignore_errors=True)
         self._bundle(arm, best.seed).rename(final)
-        for view in found:
-            shutil.rmtree(self._bundle(arm, view.seed), ignore_errors=True)

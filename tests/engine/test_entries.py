@@ -225,8 +225,20 @@ def cut_array(place: Path) -> None:
     (place / "x.npy").write_bytes((place / "x.npy").read_bytes()[:-4])
 
 
+def flipped_bit(place: Path) -> None:
+    data = bytearray((place / "x.npy").read_bytes())
+    data[-3] ^= 1
+    (place / "x.npy").write_bytes(bytes(data))
+
+
+def no_sums(place: Path) -> None:
+    (place / "sums.json").unlink()
+
+
+@pytest.mark.fault("cache")
 @pytest.mark.parametrize(
-    "damage", [cut_key, other_key, no_key, cut_samples, other_samples, cut_array]
+    "damage",
+    [cut_key, other_key, no_key, cut_samples, other_samples, cut_array, flipped_bit, no_sums],
 )
 def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     cache = ArrayCache(tmp_path)
