@@ -43,7 +43,7 @@ def nested_arms(views: Sequence[StudyView]) -> list[tuple[ArmView, list[str]]]:
 
 
 def nested_verdict(
-    views: Sequence[StudyView], found: Comparison, chosen: Sequence[ArmView]
+    views: Sequence[StudyView], found: Comparison, chosen: Sequence[ArmView], by: float
 ) -> tuple[str, ...]:
     """The sentences of the pooled comparison, with how it was made.
 
@@ -51,13 +51,24 @@ def nested_verdict(
         views: the folds.
         found: their comparison.
         chosen: the arms of `nested_arms`.
+        by: as in `mmauto.answers.overlap.judged_wider`.
     """
     if found.winner is None:
         return found.verdict
     said = found.verdict
     picks = "; ".join(f"{arm.name} is {arm.summary}" for arm in chosen)
     anew = [f"Arms are chosen in each fold anew, on its own validation rows: {picks}."]
-    return (*said[:LEADING], _how(views), *(anew if chosen else []), *said[LEADING:])
+    how = [_how(views), *_allowance(by), *(anew if chosen else [])]
+    return (*said[:LEADING], *how, *said[LEADING:])
+
+
+def _allowance(by: float) -> list[str]:
+    if by == 1:
+        return []
+    return [
+        "The folds train on each other's rows, so chance goes further: intervals and p values allow "
+        f"for deviations that are {by - 1:.0%} larger than those of independent rows."
+    ]
 
 
 def _how(views: Sequence[StudyView]) -> str:
@@ -70,8 +81,7 @@ def _how(views: Sequence[StudyView]) -> str:
         )
     return (
         f"This is a nested {folds}-fold cross-validation: each of the {rows} rows was tested once, "
-        "by models that neither trained nor were chosen on it. The folds share training rows, so "
-        "the intervals are a little too narrow."
+        "by models that neither trained nor were chosen on it."
     )
 
 

@@ -19,9 +19,6 @@ from mmauto.engine.metrics import observed
 from mmauto.values import TargetSpec
 
 SWAPS = 9_999
-RANKED = 999
-"""Swaps for average precision, where each takes a pass over all sorted rows."""
-
 CELLS = 4_000_000
 """Swaps times rows that are in memory at once."""
 
@@ -32,8 +29,7 @@ class SwapTest:
     Args:
         truth: ``(N,)`` or ``(N, width)``; unobserved rows are left out.
         groups: ``(N,)`` labels whose rows are swapped together, or None.
-        swaps: random ones, `SWAPS` or `RANKED` by default; the p value is at least
-            ``1 / (swaps + 1)``.
+        swaps: random ones; the p value is at least ``1 / (swaps + 1)``.
     """
 
     def __init__(
@@ -43,10 +39,9 @@ class SwapTest:
         truth: np.ndarray,
         groups: np.ndarray | None,
         seed: int = 0,
-        swaps: int | None = None,
+        swaps: int = SWAPS,
     ):
-        self.metric, self.spec, self.seed = metric, spec, seed
-        self.swaps = swaps or (RANKED if metric == "average_precision" else SWAPS)
+        self.metric, self.spec, self.seed, self.swaps = metric, spec, seed, swaps
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
         size = len(self.truth)
@@ -157,8 +152,8 @@ class _Pooled:
 
     def swapped(self, signs: np.ndarray) -> np.ndarray:
         """See `_Sums.swapped`."""
-        stays = (signs[:, self.test.units] > 0).astype(np.float32)
-        ours, theirs = np.hstack([stays, 1 - stays]), np.hstack([1 - stays, stays])
+        stays = (signs.T[self.test.units] > 0).astype(float)  # (N, R), for `weighted_score`
+        ours, theirs = np.concatenate([stays, 1 - stays]).T, np.concatenate([1 - stays, stays]).T
         metric, spec = self.test.metric, self.test.spec
         first = 1 if spec.kind == "binary" else 0  # `weighted_score` makes both columns of one
         pools = [pool[:, first:] for pool in self.pools]

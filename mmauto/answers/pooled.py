@@ -1,10 +1,11 @@
 """The folds of a nested cross-validation as one study: each row with the models that tested it.
 
-Everything that is chosen, hyper-parameters and thresholds included, is chosen inside a fold. The
-training rows of two folds overlap, so that their models are alike: intervals over the rows are a
-little narrow, and no unbiased ones exist (Bengio and Grandvalet 2004, JMLR 5). In 698 simulated
-studies of five folds whose labels mean nothing, 8 % of the verdicts claimed a difference instead of
-5 %, half of them that fusion helps.
+Everything that is chosen, hyper-parameters and thresholds included, is chosen inside a fold. Folds
+train on each other's rows, so chance goes further than in as many independent rows; intervals
+and p values allow for that (`mmauto.answers.overlap`). In 750 simulated studies of five folds, of
+150 rows whose labels mean nothing (ridge regression, AUROC), 2.4 % of the verdicts claim a
+difference and 0.9 % that fusion helps; without the allowance they were 6.1 and 2.3 %. A gain of 14
+points is found in 66 % of 50 studies of 150 rows, one of 13 in 86 % of 50 of 300 rows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from mmauto.answers.compare import compare
 from mmauto.answers.nested import nested_arms, nested_verdict
+from mmauto.answers.overlap import judged_wider, stretch
 from mmauto.answers.pooled_runs import as_predicted, joined_runs, quantiles
 from mmauto.answers.sums import RANKINGS
 from mmauto.engine.metrics import METRICS, score
@@ -84,7 +86,7 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
         for line in found.standings
     )
     ids = {split: np.concatenate([view.ids[split] for view in views]) for split in SPLITS}
-    return replace(
+    study = replace(
         first,
         config={name: value for name, value in first.config.items() if name != "fold"},
         environment={
@@ -107,12 +109,12 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
             column: np.concatenate([view.subgroups[column] for view in views])
             for column in first.subgroups
         },
-        comparison=replace(
-            found,
-            standings=standings,
-            verdict=nested_verdict(views, found, [arm for arm, _ in chosen]),
-        ),
+        comparison=replace(found, standings=standings),
     )
+    by = stretch(views)
+    wider = judged_wider(study, by)
+    said = nested_verdict(views, wider, [arm for arm, _ in chosen], by)
+    return replace(study, comparison=replace(wider, verdict=said))
 
 
 def _refuse_mixed(views: Sequence[StudyView]) -> None:

@@ -19,11 +19,8 @@ from mmauto.answers.weighted import weighted_score
 from mmauto.values import TargetSpec
 
 SHUFFLES = 9_999
-RANKED = 999
-"""Shuffles for metrics that compare rows with each other, where each takes a sorted pass over all
-rows; the least p value is then 0.001."""
 
-CELLS = 1_000_000
+CELLS = 4_000_000
 """Shuffles times rows that are in memory at once."""
 
 
@@ -34,7 +31,7 @@ class LabelShuffle:
         truth: ``(N,)`` or ``(N, width)``, all observed.
         codes: ``(N,)`` subgroup of each row, counted from 0.
         units: ``(N,)`` group of each row, counted from 0; None: rows are independent.
-        shuffles: random ones; default `SHUFFLES`, or `RANKED` for metrics that rank.
+        shuffles: random ones; the p value is at least ``1 / (shuffles + 1)``.
     """
 
     def __init__(
@@ -44,7 +41,7 @@ class LabelShuffle:
         truth: np.ndarray,
         codes: np.ndarray,
         units: np.ndarray | None = None,
-        shuffles: int | None = None,
+        shuffles: int = SHUFFLES,
         seed: int = 0,
     ):
         self.metric, self.spec, self.truth, self.codes = metric, spec, truth, codes
@@ -57,8 +54,7 @@ class LabelShuffle:
         table = np.zeros((len(self.sizes), codes.max() + 1), dtype=int)
         np.add.at(table, (self.units, codes), 1)
         self.line = codes[np.lexsort((self.units, table.argmax(axis=1)[self.units]))]
-        self.shuffles = shuffles or (RANKED if metric in RANKINGS else SHUFFLES)
-        self.seed = seed
+        self.shuffles, self.seed = shuffles, seed
 
     def p_values(
         self, arms: Sequence[Sequence[np.ndarray]], subgroups: Sequence[int]
@@ -117,10 +113,10 @@ class LabelShuffle:
         first = 1 if self.spec.kind == "binary" else 0  # `weighted_score` makes both columns of one
         found = np.empty((len(codes), len(arms), len(subgroups)))
         for place, subgroup in enumerate(subgroups):
-            inside = (codes == subgroup).astype(np.float32)
+            inside = np.equal(codes.T, subgroup).astype(float)  # (N, R), for `weighted_score`
             gaps = [
-                weighted_score(self.metric, self.spec, self.truth, run[:, first:], inside)
-                - weighted_score(self.metric, self.spec, self.truth, run[:, first:], 1 - inside)
+                weighted_score(self.metric, self.spec, self.truth, run[:, first:], inside.T)
+                - weighted_score(self.metric, self.spec, self.truth, run[:, first:], 1 - inside.T)
                 for runs in arms
                 for run in runs
             ]

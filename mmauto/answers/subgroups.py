@@ -18,7 +18,7 @@ import numpy as np
 
 from mmauto.answers.needed import ERRORS, HALF_WIDTH, detectable
 from mmauto.answers.permutation import holm
-from mmauto.answers.shuffle import LabelShuffle
+from mmauto.answers.shuffle import SHUFFLES, LabelShuffle
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.answers.weighted import weighted_score
 from mmauto.engine.metrics import score
@@ -77,7 +77,7 @@ class Subgroup:
         return detectable(self.gap) * errors / ERRORS
 
 
-def subgroups(view: StudyView, shuffles: int | None = None) -> list[Subgroup]:
+def subgroups(view: StudyView, shuffles: int = SHUFFLES) -> list[Subgroup]:
     """Of the winner, and of the reference where it is another arm, by column and label.
 
     Args:
@@ -120,9 +120,7 @@ class _Column:
         self.truth, self.labels = self.shared.truth, labels[known]
         self.units = None if groups is None else np.unique(groups[known], return_inverse=True)[1]
 
-    def answers(
-        self, runs: Mapping[str, Sequence[np.ndarray]], shuffles: int | None
-    ) -> list[Subgroup]:
+    def answers(self, runs: Mapping[str, Sequence[np.ndarray]], shuffles: int) -> list[Subgroup]:
         """Label by label, and for each arm by arm."""
         names = sorted(set(self.labels.tolist()), key=_place)
         given = {arm: [run[self.shared.known] for run in own] for arm, own in runs.items()}

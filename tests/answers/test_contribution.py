@@ -218,6 +218,25 @@ def test_errors_keep_their_sign_and_cross_upwards() -> None:
     assert noise.below == pytest.approx(0.75)
 
 
+def test_a_question_that_failed_leaves_a_gap_and_no_crossing() -> None:
+    truth = np.arange(ROWS) % 2.0
+    sure, worse = {"y": right_in(0.9, truth)}, {"y": right_in(0.5, truth)}
+    common = {"": sure, "missing|a||1": sure, "missing|b||1": sure, "swapped|b||0": worse}
+    levels = {f"spoilt|a|noise|{level}": worse for level in ("0.33", "0.67", "1")}
+    short = {name: given for name, given in levels.items() if not name.endswith("0.67")}
+    answers = {"mix": common | short, "a_only": common | levels}
+    runs: dict[str, tuple[ArmKind, np.ndarray]] = {
+        "mix": ("fusion", sure["y"]), "a_only": ("single", sure["y"]),
+    }  # fmt: skip
+    view = study(truth, runs, probes=Probes(np.arange(ROWS), ROWS, answers))
+    noise = {one.arm: one for one in robustness(view) if one.what == "noise"}
+    assert noise["mix"].levels == (0.0, 0.33, 1.0)
+    assert noise["a_only"].levels == (0.0, 0.33, 0.67, 1.0)
+    assert noise["mix"].below is None
+    assert contributions(view) == []
+    assert [set(need.lost) for need in needs(view, "mix")] == [{"b"}, {"b"}]
+
+
 # -------------------------------------------------------------------------- what the data is like
 
 Bits = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -151,3 +151,11 @@ def test_holm_as_in_its_definition() -> None:
     assert np.isnan(found["e"])
     assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
     assert holm({}) == {}
+
+
+@pytest.mark.parametrize("metric", ["average_precision", "auroc", "f1"])
+def test_every_metric_is_swapped_ten_thousand_times(metric: str) -> None:
+    source = np.random.default_rng(4)
+    truth, ours, theirs = drawn("multiclass", 80, 1, source, skill=4.0)
+    found = SwapTest(metric, SPECS["multiclass"], truth, None).p_values({"x": (ours, theirs)})
+    assert found["x"] == pytest.approx(1e-4)

@@ -134,6 +134,15 @@ def test_the_p_value_is_that_of_all_permutations(metric: str) -> None:
     assert test.p_values([[run]], [0])[0, 0] == pytest.approx(exact, abs=0.03)
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "auroc", "average_precision"])
+def test_every_metric_is_shuffled_ten_thousand_times(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    codes, truth = np.repeat([0, 1], 60), np.tile([0.0, 1.0], 60)
+    run = np.where(codes == 0, truth, 1 - truth)[:, None] * 0.5 + 0.4 * rng.random((120, 1))
+    test = LabelShuffle(metric, YES, truth, codes)
+    assert test.p_values([[run]], [0])[0, 0] == pytest.approx(1e-4)
+
+
 def test_of_groups_whole_ones_change_their_label() -> None:
     units = np.repeat(np.arange(8), 3)
     truth, right = np.ones(24), np.repeat([1, 1, 0, 1, 0, 0, 1, 0], 3)

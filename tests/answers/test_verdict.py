@@ -113,15 +113,15 @@ def test_nothing_confirmed_is_all_that_is_said() -> None:
 
 def test_fusion_helps_where_the_whole_interval_is_above_zero() -> None:
     assert about_fusion(words(against(ABOVE))) == [
-        "Fusion helps here: mix beats summary of text (text), the best single modality, "
-        "by +0.050 [+0.010, +0.090] in balanced accuracy (p = 0.004)."
+        "Fusion helps here: mix beats summary of text (text), the best single modality on "
+        "validation, by +0.050 [+0.010, +0.090] in balanced accuracy (p = 0.004)."
     ]
 
 
 def test_fusion_does_not_help_where_the_whole_interval_is_below_zero() -> None:
     assert about_fusion(words(against(BELOW))) == [
         "Fusion does not help here: mix is worse than summary of text (text), the best single "
-        "modality, by -0.050 [-0.090, -0.010] in balanced accuracy (p = 0.004)."
+        "modality on validation, by -0.050 [-0.090, -0.010] in balanced accuracy (p = 0.004)."
     ]
 
 
@@ -266,6 +266,17 @@ def test_a_control_without_a_common_seed_is_not_spoken_of() -> None:
 
 
 # --------------------------------------------------------------- ceiling, size, what is missing
+
+
+def test_a_winner_among_few_is_said_to_be_so() -> None:
+    failed = [f"arm{n}" for n in range(10)]
+    said = words(against(ABOVE), missing=failed)
+    assert said[1] == (
+        "It is the best of 2 arms only: 10 others have no confirmed result, and may be better or "
+        "worse."
+    )
+    assert said[-1].endswith(f"not ranked: {', '.join(failed[:8])} and 2 more.")
+    assert not any("best of" in text for text in words(against(ABOVE), missing=failed[:2]))
 
 
 def test_the_ideal_observer_of_everything_is_the_ceiling() -> None:
