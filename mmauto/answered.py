@@ -41,6 +41,10 @@ class Shown:
             in the target's unit; NaN for pieces that were not hidden, empty where none was.
         whole: what it loses by the whole modality; NaN where that was not asked.
         weight: the share that the fusion itself gives to the modality; NaN where it gives none.
+        attention: what the fusion's attention gives to each of what it lies over; NaN for words
+            that were not told apart, empty where there is no attention over several tokens.
+        over: what it lies over: ``patches`` (a square grid), ``words``, or the encoder's own
+            ``tokens``.
     """
 
     modality: str
@@ -50,6 +54,8 @@ class Shown:
     effects: tuple[float, ...] = ()
     whole: float = math.nan
     weight: float = math.nan
+    attention: tuple[float, ...] = ()
+    over: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -86,31 +86,35 @@ class Picture:
     Attributes:
         data: a JPEG, in base64.
         heat: a grid of weights from -1 (blue) to 1 (orange), laid over the picture.
+        hue: one colour (``#rrggbb``) for weights that are no effects, instead of these two.
     """
 
     label: str
     data: str
     alt: str
     heat: Sequence[Sequence[float]] = ()
+    hue: str = ""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text, each word with a weight from -1 (blue) to 1 (orange)."""
+    """A text, each word with a weight from -1 (blue) to 1 (orange), or in one ``hue``."""
 
     label: str
     words: Sequence[tuple[str, float]]
+    hue: str = ""
 
 
 @dataclass(frozen=True)
 class Bars:
     """Lines of a name, a value as people read it, and a bar from -1 (blue) to 1 (orange).
 
-    No bars are drawn where all are 0.
+    No bars are drawn where all are 0. A ``hue`` stands for both colours.
     """
 
     label: str
     lines: Sequence[tuple[str, str, float]]
+    hue: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,4 +133,21 @@ class Gallery:
     cards: Sequence[Card]
 
 
-Block: TypeAlias = Text | Headline | Table | Figure | Code | Gallery
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that few readers need: hidden under their title until it is clicked, or printed."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+Block: TypeAlias = Text | Headline | Table | Figure | Code | Gallery | Fold
+
+
+def unfolded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """All blocks in their order, those inside a fold in its place."""
+    for block in blocks:
+        if isinstance(block, Fold):
+            yield from unfolded(block.blocks)
+        else:
+            yield block

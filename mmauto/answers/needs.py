@@ -58,6 +58,8 @@ def needs(view: StudyView, arm: str) -> list[Need]:
     for key in asked.keys(arm):
         start = f"swapped|{key}||"
         each = [recall(name) for name in asked.answers[arm] if name.startswith(start)]
+        if not each:  # the questions failed
+            continue
         lost[key] = (
             value - np.mean([one for one, _ in each], axis=0),
             resamples - np.mean([some for _, some in each], axis=0),

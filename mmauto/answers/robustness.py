@@ -53,7 +53,8 @@ def robustness(view: StudyView) -> list[Curve]:
             levels, scored = _along(asked, arm, modality, what)
             below = None
             if reference in asked.arms and arm != reference:
-                below = _crossing(levels, scored, _same(asked, str(reference), modality, what))
+                theirs = _same(asked, str(reference), modality, what, levels)
+                below = _crossing(levels, scored, theirs)
             found.append(
                 Curve(
                     arm, modality, what, tuple(levels),
@@ -80,11 +81,17 @@ def _along(asked: Asked, arm: str, modality: str, what: str) -> tuple[list[float
     return [0.0, *levels], [asked.score(arm, name) for name in (CLEAN, *(names[x] for x in levels))]
 
 
-def _same(asked: Asked, arm: str, modality: str, what: str) -> list[Scored] | None:
-    """The reference under the same change; as it is where it does not read the modality."""
-    if modality in asked.keys(arm):
-        return _along(asked, arm, modality, what)[1]
-    return [asked.score(arm)]
+def _same(
+    asked: Asked, arm: str, modality: str, what: str, levels: Sequence[float]
+) -> list[Scored] | None:
+    """The reference under the same change; as it is where it does not read the modality.
+
+    None where either could not be asked at a level at which the other was.
+    """
+    if modality not in asked.keys(arm):
+        return [asked.score(arm)]
+    known, scored = _along(asked, arm, modality, what)
+    return scored if known == levels else None
 
 
 def _crossing(

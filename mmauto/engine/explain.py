@@ -3,7 +3,7 @@
 A patch of a picture is painted over with the picture's mean colour (Zeiler and Fergus 2014, ECCV),
 a word is left out (Li, Monroe and Jurafsky 2016), a field gets its typical value of the train rows.
 What the answer loses by it is the piece's effect. The raw sample is changed, so any encoder, any
-fusion and any control can be asked.
+fusion and any control can be asked. What the fusion itself weighs is kept beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,6 +21,7 @@ import torch
 
 from mmauto.answered import Shown
 from mmauto.data.columns import DOMAIN
+from mmauto.engine.attended import attended
 from mmauto.engine.batches import domain_codes
 from mmauto.engine.bundle import Bundle
 from mmauto.engine.features import Inputs
@@ -28,7 +29,7 @@ from mmauto.engine.jobs import ExplainJob, Setup
 from mmauto.engine.once import precision, slices
 from mmauto.engine.pieces import Pieces, pieces_of, shown, typical
 from mmauto.registry import Registry
-from mmauto.values import Column
+from mmauto.values import Column, FusionResult
 
 Take: TypeAlias = Callable[[int, str, Shown | str], None]
 """(place among the rows, modality key, what is there of it); a text is a note, without a place."""
@@ -58,7 +59,8 @@ def explain(job: ExplainJob, setup: Setup, registry: Registry, take: Take) -> No
     for (place, key), part in found.items():
         take(place, key, part)
     try:
-        asked = _Asked(job, Bundle(Path(job.folder), registry, setup.device), columns, setup)
+        bundle = Bundle(Path(job.folder), registry, setup.device)
+        asked = _Asked(job, bundle, columns, setup, dict(found))
         for place, key, changes in asked.answers():
             found[place, key] = replace(found[place, key], **changes)
             take(place, key, found[place, key])
@@ -73,12 +75,18 @@ def explain(job: ExplainJob, setup: Setup, registry: Registry, take: Take) -> No
 
 @dataclass
 class _Asked:
-    """One model and the rows that it is asked about; ``late``: rows for which time ran out."""
+    """One model and the rows that it is asked about.
+
+    Attributes:
+        there: place and modality key -> what is there of the rows.
+        late: rows for which time ran out.
+    """
 
     job: ExplainJob
     bundle: Bundle
     columns: Mapping[str, Column]
     setup: Setup
+    there: Mapping[tuple[int, str], Shown]
     late: int = 0
 
     @cached_property
@@ -100,6 +108,7 @@ class _Asked:
                 weight = float(weights[key][place]) if key in weights else math.nan
                 yield place, key, {"whole": float(losses[place]), "weight": weight}
         yield from self._pieces(end)
+        yield from self._attention(end)
 
     def _pieces(self, end: float) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Row by row, so that where time runs out, the first rows are complete."""
@@ -173,10 +182,34 @@ class _Asked:
         column = self.columns.get(DOMAIN)
         return None if column is None else column.take(places)
 
+    def _attention(self, end: float) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """What the fusion attends to; where no time is left, words are not told apart."""
+        given = None if self.fused is None else self.fused.attention
+        for key, shares in (given or {}).items():
+            masks = partial(self._masks, end, key)
+            for place in np.flatnonzero(self.columns[key].present).tolist():
+                own = shares[place].float().cpu().numpy()
+                yield place, key, attended(own, self.there[place, key], masks)
+
+    def _masks(self, end: float, key: str, texts: Column) -> np.ndarray | None:
+        """Which tokens of each text are real."""
+        late = time.monotonic() > end
+        mask = None if late else self.bundle.inputs(key, texts).arrays.get("mask")
+        return None if mask is None else mask.bool().cpu().numpy()
+
     def _weights(self) -> Mapping[str, np.ndarray]:
         """Modality -> ``(M,)`` shares that the fusion itself gives; empty where it gives none."""
+        given = None if self.fused is None else self.fused.weights
+        attention = None if self.fused is None else self.fused.attention
+        if given is None and attention is not None and len(attention) > 1:
+            given = {key: part.sum(-1) for key, part in attention.items()}
+        return {key: part.float().cpu().numpy() for key, part in (given or {}).items()}
+
+    @cached_property
+    def fused(self) -> FusionResult | None:
+        """What the fusion gives for the rows as they are; None where a control stands for it."""
         if self.bundle.candidate.kind == "control":
-            return {}
+            return None
         arrays = {key: dict(part.arrays) for key, part in self.clean.items()}
         domains = self.columns.get(DOMAIN)
         if self.bundle.domains and domains is not None:
@@ -184,11 +217,8 @@ class _Asked:
             arrays[DOMAIN] = {"code": codes.to(self.bundle.device)}
         present = {key: part.present for key, part in self.clean.items()}
         with torch.inference_mode(), precision(self.bundle.device):
-            result = self.bundle.model(self.clean)(arrays, present)
-        given = result.weights
-        if given is None and result.attention is not None and len(result.attention) > 1:
-            given = {key: part.sum(-1) for key, part in result.attention.items()}
-        return {key: part.float().cpu().numpy() for key, part in (given or {}).items()}
+            result: FusionResult = self.bundle.model(self.clean)(arrays, present)
+        return result
 
 
 def _row(part: Inputs, rows: Sequence[int] | np.ndarray) -> Inputs:

@@ -24,6 +24,8 @@ LETTERS = 600
 """Of a text; the rest is not shown."""
 WORDS = 60
 """So many words are left out one by one, from the first."""
+CUT = "…"
+"""Stands for the rest of a text."""
 QUALITY = 85
 THUMBNAILS = (224, 160, 112, 80)
 """Pixels of a small picture's longer side: the first that fits is taken."""
@@ -128,7 +130,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def _words(text: str) -> list[str]:
-    return [text[start:end] for start, end in _spans(text)] + ["…"] * (len(text) > LETTERS)
+    return [text[start:end] for start, end in _spans(text)] + [CUT] * (len(text) > LETTERS)
 
 
 def _left_out(text: str) -> Pieces:

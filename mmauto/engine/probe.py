@@ -8,6 +8,7 @@ and numbers are as on a bad day (`mmauto.data.corrupt`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -67,6 +68,8 @@ def probe(
 ) -> Iterator[tuple[str, Question | None, Predictions]]:
     """Arm, question (None: the rows as they are), predictions.
 
+    A plugin that fails on changed rows costs that question of that arm alone: a note says so.
+
     Args:
         folders: arm -> its bundle.
         columns: the test rows.
@@ -92,10 +95,21 @@ def probe(
         say(f"asking {arm} what it relies on")
         keys = bundle.candidate.modalities
         for question in (*_swapped(keys), *_missing(keys)):
-            given = _asked(clean[arm], question, orders)
-            yield arm, question, bundle.answer(given, columns.get(DOMAIN))
+            with _noted(arm, question, say):
+                given = _asked(clean[arm], question, orders)
+                yield arm, question, bundle.answer(given, columns.get(DOMAIN))
     some = {key: column.take(np.arange(min(spoilt_rows, total))) for key, column in columns.items()}
     yield from _spoilt(bundles, clean, some, seed, say)
+
+
+@contextmanager
+def _noted(arm: str, question: Question, say: Callable[[str], None]) -> Iterator[None]:
+    """What fails in here becomes a note, the same one at every level of a change."""
+    try:
+        yield
+    except Exception as error:  # a plugin's code: the other questions are asked all the same
+        what = " ".join(part for part in ("+".join(question.keys), question.how) if part)
+        say(f"{NOTE}{arm} could not be asked about rows with {question.kind} {what}: {error}")
 
 
 def _inputs(bundle: Bundle, columns: Mapping[str, Column], memo: Memo) -> dict[str, Inputs]:
@@ -171,9 +185,10 @@ def _spoilt(
                 memo: Memo = {}
                 bad = corrupted(column, how, severity, seed)
                 for arm, bundle in readers.items():
-                    given = {**kept[arm], key: bundle.inputs(key, bad, memo)}
                     question = Question("spoilt", (key,), how, severity)
-                    yield arm, question, bundle.answer(given, columns.get(DOMAIN))
+                    with _noted(arm, question, say):
+                        given = {**kept[arm], key: bundle.inputs(key, bad, memo)}
+                        yield arm, question, bundle.answer(given, columns.get(DOMAIN))
 
 
 def _first(part: Inputs, rows: int) -> Inputs:

@@ -32,12 +32,13 @@ def _part(part: Picture | Words | Bars) -> str:
         return label + _picture(part)
     if isinstance(part, Words):
         words = " ".join(
-            f"<span{_tint(weight)}>{escape(word)}</span>" for word, weight in part.words
+            f"<span{_tint(weight, part.hue)}>{escape(word)}</span>" for word, weight in part.words
         )
         return f'{label}<p class="words">{words}</p>'
     bars = any(weight for _, _, weight in part.lines)
     lines = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td>{_bar(weight) if bars else ''}</tr>"
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td>"
+        f"{_bar(weight, part.hue) if bars else ''}</tr>"
         for name, value, weight in part.lines
     )
     return f'{label}<table class="bars"><tbody>{lines}</tbody></table>'
@@ -46,7 +47,7 @@ def _part(part: Picture | Words | Bars) -> str:
 def _picture(picture: Picture) -> str:
     height, width = len(picture.heat), len(picture.heat[0]) if picture.heat else 0
     patches = "".join(
-        f'<rect x="{right}" y="{down}" width="1" height="1" fill="{_hue(weight)}" '
+        f'<rect x="{right}" y="{down}" width="1" height="1" fill="{_hue(weight, picture.hue)}" '
         f'fill-opacity="{HEAT * min(1.0, abs(weight)):.2f}"/>'
         for down, row in enumerate(picture.heat)
         for right, weight in enumerate(row)
@@ -62,16 +63,16 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _tint(weight: float) -> str:
+def _tint(weight: float, hue: str) -> str:
     share = round(100 * HEAT * min(1.0, abs(weight)))
-    return f' style="background:{_hue(weight)}{round(2.55 * share):02x}"' if share else ""
+    return f' style="background:{_hue(weight, hue)}{round(2.55 * share):02x}"' if share else ""
 
 
-def _bar(weight: float) -> str:
+def _bar(weight: float, hue: str) -> str:
     wide = round(100 * min(1.0, abs(weight)))
-    style = f"width:{wide}%;background:{_hue(weight)}"
+    style = f"width:{wide}%;background:{_hue(weight, hue)}"
     return f'<td class="drawn"><span class="bar" style="{style}"></span></td>'
 
 
-def _hue(weight: float) -> str:
-    return "#d55e00" if weight > 0 else "#0072b2"
+def _hue(weight: float, own: str) -> str:
+    return escape(own) or ("#d55e00" if weight > 0 else "#0072b2")

@@ -60,5 +60,6 @@ def load_examples(folder: Path) -> Examples | None:
 
 
 def _shown(part: dict[str, Any], picture: np.ndarray | None) -> Shown:
-    lists = {name: tuple(part[name]) for name in ("words", "effects")}
+    # older files know nothing of attention
+    lists = {name: tuple(part.get(name, ())) for name in ("words", "effects", "attention")}
     return Shown(**{**part, **lists, "picture": b"" if picture is None else picture.tobytes()})

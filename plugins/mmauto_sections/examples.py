@@ -22,10 +22,14 @@ from mmauto.plugin import (
     Words,
     answered,
 )
+from mmauto_sections.colours import HUES
 
 FAINT = 0.05
 """Effects below this probability, or share of the target's deviation, are never drawn in full."""
 MOST_FIELDS = 6
+MOST_TOKENS = 4
+ATTENDED = HUES[2]
+"""Neither colour of an effect: attention speaks neither for an answer nor against it."""
 
 TITLES = {
     "mistake": "The surest mistakes of {arm} on the test rows, the surest one first.",
@@ -54,7 +58,8 @@ class Examples(Section):
             if pairs:
                 blocks.append(Text(title.format(arm=found.arm), "lead"))
                 blocks.append(Gallery([_card(study, *pair) for pair in pairs]))
-        return [*blocks, Text(_reading(study), "note"), *(Text(n, "note") for n in found.notes)]
+        notes = [_reading(study), *_weighing(found.rows), *found.notes]
+        return [*blocks, *(Text(note, "note") for note in notes)]
 
 
 def _reading(study: StudyView) -> str:
@@ -67,6 +72,24 @@ def _reading(study: StudyView) -> str:
         "Effects show what the model used, which need not be what causes the label. This section "
         "holds rows of the data; a search with --probe-rows 0 leaves it out."
     )
+
+
+def _weighing(rows: Sequence[Any]) -> list[str]:
+    """How to read attention, where some is shown."""
+    over = {part.over for row in rows for part in row.parts.values() if part.over}
+    if not over:
+        return []
+    laid = {
+        "patches": "a picture's tokens, where their number is a square, lie over it row by row",
+        "words": "a text's tokens are summed up word by word",
+        "tokens": f"of others the {MOST_TOKENS} tokens with the largest shares are listed",
+    }
+    told = [text for name, text in laid.items() if name in over]
+    return [
+        "Green is what the fusion itself attends to more than evenly, the more the fuller: "
+        f"{'; '.join(told)}. Attention is not explanation: other weights can give the same answer "
+        "(Jain and Wallace 2019), so trust what hiding a piece did over it."
+    ]
 
 
 def _unit(study: StudyView) -> str:
@@ -83,7 +106,10 @@ def _card(study: StudyView, example: Any, told: Any) -> Card:
     parts: list[Any] = [
         block
         for key, part in example.parts.items()
-        for block in _part(key, part, f"{key} of {name}", faint)
+        for block in (
+            *_part(key, part, f"{key} of {name}", faint),
+            *_attention(key, part, f"attention over {key} of {name}"),
+        )
     ]
     return Card(
         name,
@@ -103,15 +129,38 @@ def _faint(study: StudyView) -> float:
 def _part(key: str, part: Shown, alt: str, faint: float) -> list[Any]:
     weights = _scaled(part.effects, faint)
     if part.picture:
-        side = math.isqrt(len(weights))
-        heat = [weights[start : start + side] for start in range(0, side**2, side or 1)]
-        return [Picture(key, base64.b64encode(part.picture).decode(), alt, heat)]
+        return [Picture(key, base64.b64encode(part.picture).decode(), alt, _grid(weights))]
     if part.words:
         weights = weights or [0.0] * len(part.words)
         return [Words(key, list(zip(part.words, weights, strict=True)))]
     if part.fields:
         return [_fields(key, part, weights, faint)]
     return []
+
+
+def _attention(key: str, part: Shown, alt: str) -> list[Any]:
+    """What the fusion's attention weighs, over what it could be laid."""
+    if not part.over:
+        return []
+    shares = np.array(part.attention)
+    even = float(np.nanmean(shares))
+    # what is attended to evenly stays bare: a colour over all of it would hide the sample
+    weights = _scaled(np.maximum(shares - even, 0.0), even)
+    label = f"{key}: attention over {part.over}"
+    if part.over == "patches":
+        data = base64.b64encode(part.picture).decode()
+        return [Picture(label, data, alt, _grid(weights), ATTENDED)]
+    if part.over == "words":
+        return [Words(label, list(zip(part.words, weights, strict=True)), ATTENDED)]
+    bars, order = _scaled(shares, 0.0), np.argsort(-shares, kind="stable")[:MOST_TOKENS]
+    lines = [(f"token {at + 1}", f"{shares[at]:.3f}", bars[at]) for at in order.tolist()]
+    return [Bars(f"{label} ({len(shares)} in all)", lines, ATTENDED)]
+
+
+def _grid(weights: Sequence[float]) -> list[Sequence[float]]:
+    """Rows of a square."""
+    side = math.isqrt(len(weights))
+    return [weights[start : start + side] for start in range(0, side**2, side or 1)]
 
 
 def _fields(key: str, part: Shown, weights: Sequence[float], faint: float) -> Bars:
@@ -156,7 +205,7 @@ def _arms(study: StudyView, told: Any) -> Bars:
     return Bars("arms say (and give the truth)", lines)
 
 
-def _scaled(effects: Sequence[float], faint: float) -> list[float]:
+def _scaled(effects: Sequence[float] | np.ndarray, faint: float) -> list[float]:
     """Effects from -1 to 1; 0 where a piece was not hidden."""
     known = np.nan_to_num(np.array(effects, dtype=float))
     most = max(faint, float(np.abs(known).max(initial=0.0)))

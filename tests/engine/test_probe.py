@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmauto.engine.bundle import Bundle
+from mmauto.engine.bundle import Bundle, Memo
 from mmauto.engine.executor import Executor
-from mmauto.engine.jobs import ProbeJob, Setup, TrialJob
+from mmauto.engine.features import Inputs
+from mmauto.engine.jobs import NOTE, ProbeJob, Setup, TrialJob
 from mmauto.engine.probe import MISSING, SEVERITIES, SWAPS
 from mmauto.engine.process import ProcessExecutor
 from mmauto.registry import Registry
 from mmauto.store.probes import load_probes, probed, save_probe
+from mmauto.values import Column
 from mmauto.views import Predictions
 
 Make = Callable[..., TrialJob]
@@ -137,6 +140,40 @@ def test_a_model_that_cannot_be_read_is_named_and_the_others_are_asked(
     )
     assert set(found) == {"mix"}
     assert any("gone could not be asked what it relies on: a bundle is" in text for text in said)
+
+
+def test_a_plugin_that_fails_on_spoilt_rows_costs_those_questions_alone(
+    setup: Setup, registry: Registry, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = Bundle.inputs
+
+    def fails(self: Bundle, key: str, column: Column, memo: Memo | None = None) -> Inputs:
+        if self.folder.name == "b" and key in bad:
+            raise RuntimeError("numbers out of range")
+        return inputs(self, key, column, memo)
+
+    bad: set[str] = set()
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("left: noise, severity 0.67"):
+            bad.add("left")
+        elif "severity" in text:
+            bad.clear()
+
+    other = kept.parent / "other"
+    shutil.copytree(kept, other)
+    monkeypatch.setattr(Bundle, "inputs", fails)
+    found: Answers = {}
+    job = ProbeJob({"mix": str(kept), "other": str(other)}, setup.splits.test, 20, 0)
+    Executor(setup, registry, say).probe(
+        job, lambda arm, question, given: found.setdefault(arm, {}).update({question: given})
+    )
+    assert found["other"].keys() - found["mix"].keys() == {"spoilt|left|noise|0.67"}
+    assert [text for text in said if text.startswith(NOTE)] == [
+        f"{NOTE}mix could not be asked about rows with spoilt left noise: numbers out of range"
+    ]
 
 
 def test_a_damaged_file_of_answers_counts_as_not_there(tmp_path: Path) -> None:
