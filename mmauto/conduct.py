@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmauto.answers.optimism import optimism_of
 from mmauto.answers.view import OPTIMISM
@@ -14,27 +15,31 @@ from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.data.places import cache_limit
 from mmauto.engine.jobs import NOTE, Outcome
 from mmauto.engine.metrics import METRICS
-from mmauto.engine.process import ProcessExecutor
 from mmauto.engine.train_space import FINETUNE
 from mmauto.errors import ConfigError
 from mmauto.registry import Registry
-from mmauto.store.files import save_truth
+from mmauto.store.files import CHECKPOINTS, save_truth
+from mmauto.store.lease import held
 from mmauto.store.study import StudyStore
 from mmauto.tuning.arm_findings import unfitting, untrained
 from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.confirm import Confirmation
-from mmauto.tuning.crew import Crew, cores, default_workers
+from mmauto.tuning.crew import Crew
 from mmauto.tuning.examples import Explaining
 from mmauto.tuning.finetune import FineTuning
 from mmauto.tuning.importance import importances
 from mmauto.tuning.mirror import mirror
-from mmauto.tuning.prepare import Prepared, find_device, prepare
+from mmauto.tuning.prepare import Prepared, prepare
 from mmauto.tuning.probing import Probing
 from mmauto.tuning.record import command, environment, write_study_toml
 from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
+from mmauto.tuning.runners import cluster_of, device_of, encoding_threads, make_runners
 from mmauto.tuning.warm_start import FACT, earlier_best, told
 from mmauto.tuning.watch import Watcher
 from mmauto.values import TaskView
+
+if TYPE_CHECKING:
+    from mmauto.engine.ray_cluster import Cluster
 
 
 def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyConfig:
@@ -44,18 +49,32 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
 
     Returns:
         The configuration with the roles that were found.
+
+    Raises:
+        StoreError: another search writes this study, or its database cannot be used.
     """
+    with (
+        held(config.folder, config.title, config.storage) as fence,
+        cluster_of(config) as cluster,
+    ):
+        return _conduct(config, watcher, registry, cluster, fence)
+
+
+def _conduct(
+    config: StudyConfig,
+    watcher: Watcher,
+    registry: Registry,
+    cluster: Cluster | None,
+    fence: Callable[[], None],
+) -> StudyConfig:
     start = time.monotonic()
     took_in: list[Callable[[Outcome], None]] = []
     offered = _offered(config)
     cache_limit()  # refused now rather than by each worker
     # workers import torch while the data is read
-    device = find_device(config.device)
+    device = device_of(config)
     say = _heard(watcher)
-    runners = [
-        ProcessExecutor(config.trial_timeout, say, lambda outcome: took_in[-1](outcome))
-        for _ in range(config.workers or default_workers(device))
-    ]
+    runners = make_runners(config, cluster, device, say, lambda outcome: took_in[-1](outcome))
     crew = Crew(runners)
     try:
         prepared = prepare(config, registry, device)
@@ -64,10 +83,11 @@ def conduct(config: StudyConfig, watcher: Watcher, registry: Registry) -> StudyC
         odd = [*unfitting(arms, registry, config), *untrained(arms)]
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms, offered)
-        # an arm is one worker's at a time: with fewer arms than workers, some have nothing to do
-        threads = max(1, cores() // min(len(runners), len(arms)))
+        store.fence = fence
+        threads = encoding_threads(config, len(runners), len(arms))
+        setup = replace(prepared.setup, encoding_threads=threads)
         for runner in runners:
-            runner.use(replace(prepared.setup, encoding_threads=threads))
+            runner.use(setup)
     except BaseException:
         crew.close()
         raise
@@ -133,6 +153,7 @@ def _work(
     store.set_study(state="confirming")
     took_in.append(proof.ended)
     proof.run()
+    shutil.rmtree(store.folder / CHECKPOINTS, ignore_errors=True)  # nothing is left to go on with
     test, runner = prepared.setup.splits.test, crew.runners[0]
     probing = Probing(store, arms, config, watcher, test)
     _safely(watcher, "what the models rely on", lambda: probing.run(runner))
@@ -184,7 +205,8 @@ def _open(
     if store is None:
         about = environment(prepared.setup.device)
         facts = {
-            "rows": prepared.rows, "ceiling": dict(prepared.ceiling),
+            "rows": prepared.rows, "learned": prepared.learned(),
+            "ceiling": dict(prepared.ceiling),
             "findings": [asdict(found) for found in prepared.findings],
             "roles": [asdict(guess) for guess in prepared.setup.dataset.roles],
             "fingerprint": prepared.fingerprint, "licence": prepared.setup.dataset.licence,
@@ -193,8 +215,9 @@ def _open(
         _save_truth(config, prepared)
         write_study_toml(config.folder / "study.toml", config, about, prepared.fingerprint)
         return StudyStore.create(
-            config.folder, config.name, config.identity(), prepared.task, facts, about,
+            config.folder, config.title, config.identity(), prepared.task, facts, about,
             command(config.whole), [arm.view for arm in arms],
+            config.storage,
         )  # fmt: skip
     # settings that are newer than the stored study count as their defaults
     stored = from_mapping({**store.config, "name": config.name}).identity()

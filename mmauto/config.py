@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmauto.config_space import NAME, check_arm, dimension
+from mmauto.config_engine import ENGINE_SETTINGS, check_engine
+from mmauto.config_space import MOST_NAME, NAME, check_arm, dimension
 from mmauto.errors import ConfigError, unknown
+from mmauto.storage import without_password
 
 SAMPLERS = ("tpe", "random", "qmc", "gp")
 PRUNERS = ("halving", "median", "hyperband", "none")
@@ -20,9 +22,10 @@ LEAST_FOLDS, MOST_FOLDS = 3, 20
 MOST_SEED = 2**32 - 1
 """NumPy and scikit-learn take no larger one."""
 
-NOT_IDENTITY = frozenset(
-    {"name", "out", "time", "trial_timeout", "workers", "probe_rows", "subgroup"}
-)
+NOT_IDENTITY = {
+    "name", "out", "storage",
+    "time", "trial_timeout", "workers", "probe_rows", "subgroup", *ENGINE_SETTINGS,
+}  # fmt: skip
 """Settings that may differ when a study continues: they do not change what a trial means."""
 
 
@@ -63,16 +66,23 @@ class StudyConfig:
             validation gains by it; 1: none.
         probe_rows: test rows on which the confirmed models are asked what they rely on and how they
             break; 0: they are not asked.
-        workers: executors side by side; 0: one a core on a CPU, one on a GPU.
+        workers: executors side by side; 0: one a core on a CPU, one on a GPU, a cluster full.
+        engine, address: ``local``, or ``ray``: a Ray cluster, and its head, ``host:port``.
+        cpus_per_trial, gpus_per_trial: what a worker takes of it; fractions share a device.
         folds: so many whole studies, in which every row is tested once; 0: one study, one split.
         fold: which of them this is, from 1; 0: all of them. Set by `part` only.
-        trial_timeout: seconds without a word from a trial after which it counts as hung.
+        storage: URL of a database that several studies share, without its password; empty: a file
+            in the study's folder.
+        trial_timeout: seconds without a word from a trial after which it counts as hung and its
+            process is ended. A pack says one after each epoch, and an encoder while it encodes; a
+            trial may take as long as its epochs do, and all of them together as long as ``time``.
     """
 
     task: str = ""
     data: str | None = None
     name: str = ""
     out: str = "studies"
+    storage: str = ""
     image: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
     tabular: tuple[str, ...] = ()
@@ -113,6 +123,10 @@ class StudyConfig:
     fold: int = 0
     warm_start: str | None = None
     workers: int = 0
+    engine: str = "local"
+    address: str = ""
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
     trial_timeout: float = 600.0
     arms: Mapping[str, Any] = field(default_factory=dict)
     space: Mapping[str, Any] = field(default_factory=dict)
@@ -121,6 +135,11 @@ class StudyConfig:
     def folder(self) -> Path:
         """Where the study's files stand."""
         return Path(self.out) / self.name
+
+    @property
+    def title(self) -> str:
+        """The study's name among others: a fold has that of the whole, too."""
+        return f"{self.whole.name}/{self.fold}" if self.fold else self.name
 
     def part(self, fold: int) -> StudyConfig:
         """The study of one fold, counted from 1, in ``folds/`` of this one's folder."""
@@ -173,6 +192,8 @@ def from_mapping(values: Mapping[str, Any], source: str = "") -> StudyConfig:
         if key not in fields:
             raise ConfigError(unknown("setting", key, fields, source=source))
         clean[key] = _typed(where, str(fields[key].type), value)
+        if key == "storage" and value:
+            clean[key] = without_password(clean[key], where)
     config = StudyConfig(**clean)
     if not config.name:
         config = dataclasses.replace(config, name=default_name(config))
@@ -188,7 +209,8 @@ def default_name(config: StudyConfig) -> str:
         stem = path.stem if path.suffix and path.stem != "data" else path.resolve().name
         stem = path.resolve().parent.name if path.stem == "data" and path.suffix else stem
     parts = [part for part in (config.task, stem) if part]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.") or "study"
+    found = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-._")
+    return found[:MOST_NAME] or "study"
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -212,10 +234,15 @@ def _typed(where: str, kind: str, value: Any) -> Any:
             raise ConfigError(f"{where} must be a list of names, it is {value!r}")
         return tuple(items)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # whole numbers of a study file have no end
+            raise ConfigError(f"{where} must be a number of less than 300 digits") from None
     wanted: Any = {"str": str, "int": int, "float": float}.get(kind, Mapping)
     if kind == "str" and isinstance(value, Path):
         return str(value)
+    if kind == "str" and isinstance(value, str) and "\0" in value:
+        raise ConfigError(f"{where} must be a text without NUL characters, it is {value!r}")
     if not isinstance(value, wanted) or isinstance(value, bool):
         noun = {"str": "a text", "int": "a whole number", "float": "a number"}.get(kind, "a table")
         raise ConfigError(f"{where} must be {noun}, it is {value!r}")
@@ -262,7 +289,7 @@ def _check(config: StudyConfig, source: str) -> None:
             "a search needs a task or data, neither was given; "
             "use --task medical, or --data TABLE with --target COLUMN"
         )
-    if not NAME.match(config.name):
+    if not NAME.fullmatch(config.name):
         raise ConfigError(
             f"{where('name')} must be letters, digits, '.', '_' or '-' (no folders), "
             f"it is {config.name!r}"
@@ -277,6 +304,7 @@ def _check(config: StudyConfig, source: str) -> None:
         raise ConfigError(
             f"{where('device')} must be auto, cpu, cuda or cuda:N, it is {config.device!r}"
         )
+    check_engine(config, where)
     if not re.fullmatch(r"auto|none|top[1-9]\d*", config.finetune):
         raise ConfigError(
             f"{where('finetune')} must be auto, none or like top3, it is {config.finetune!r}"

@@ -9,7 +9,9 @@ from typing import Any
 from mmauto.errors import ConfigError, unknown
 from mmauto.space import Choice, Dimension, Float, Int
 
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+MOST_NAME = 100
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MOST_NAME - 1}}}")
+"""A name that is a folder inside another one, whatever it says; for ``fullmatch``."""
 
 
 def dimension(where: str, given: Any) -> Dimension:
@@ -39,7 +41,7 @@ def dimension(where: str, given: Any) -> Dimension:
         if not all(isinstance(option, bool | int | float | str) for option in options):
             raise ValueError("choices must be numbers, texts or true/false")
         return Choice(options)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"{where} must be a value, a list of choices, or {{low = .., high = .., log = ..}}; "
             f"{given!r} is not ({error})"
@@ -52,7 +54,7 @@ def check_arm(where: str, name: str, given: Any) -> None:
     Raises:
         ConfigError: as said.
     """
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise ConfigError(f"{where}: an arm's name must be letters, digits, '.', '_' or '-'")
     if not isinstance(given, Mapping) or not isinstance(given.get("fusion"), str):
         raise ConfigError(f'{where} must be a table with a fusion, e.g. fusion = "concat_mlp"')

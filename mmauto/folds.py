@@ -17,6 +17,7 @@ from mmauto.answers.view import study_view
 from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.engine.metrics import METRICS
 from mmauto.errors import ConfigError, StoreError, unknown
+from mmauto.store.place import is_study, storage_of
 from mmauto.store.study import StudyStore
 from mmauto.toml import read_toml
 from mmauto.tuning.record import write_study_toml
@@ -30,7 +31,7 @@ FOUND = ("target", "image", "text", "tabular", "group", "split", "id", "domain",
 
 def fold_stores(folder: Path) -> Iterator[tuple[int, StudyStore]]:
     """Each fold that has begun and its study, closed when the next one is asked for."""
-    if (folder / "study.db").exists():
+    if is_study(folder):
         return
     for place in sorted(int(p.name) for p in (folder / "folds").glob("*") if p.name.isdigit()):
         store = StudyStore.open(folder / "folds" / str(place))
@@ -53,8 +54,10 @@ def slowest(folder: Path) -> str:
 
 def stored_config(folder: Path) -> StudyConfig:
     """The configuration of the whole, with what the first fold found in the data."""
-    stored = next(dict(store.config) for _, store in fold_stores(folder))
-    own = {"fold": 0, "name": folder.name, "out": str(folder.parent)}
+    stored, storage = next(
+        (dict(store.config), storage_of(store.folder)) for _, store in fold_stores(folder)
+    )
+    own = {"fold": 0, "name": folder.name, "out": str(folder.parent), "storage": storage}
     return from_mapping({**stored, **own})
 
 
@@ -74,7 +77,7 @@ def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyCon
     if config.fold or not config.folds:
         yield config, watcher
         return
-    if (config.folder / "study.db").exists():
+    if is_study(config.folder):
         _refuse_change(config, replace(config, folds=0))
     left = [fold for fold in range(1, config.folds + 1) if states.get(fold) != STATES[-1]]
     for fold in left:

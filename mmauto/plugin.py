@@ -11,6 +11,7 @@ from mmauto.blocks import (
     Card,
     Code,
     Figure,
+    Fold,
     Gallery,
     Headline,
     KeyNumber,
@@ -49,6 +50,7 @@ from mmauto.views import (
     Averaged,
     Comparison,
     ConfirmationView,
+    Failure,
     Finding,
     Interval,
     Optimism,
@@ -76,23 +78,26 @@ if TYPE_CHECKING:
     from mmauto.data.dataset import Dataset, TargetColumn
     from mmauto.data.image_columns import ImageArrays
     from mmauto.data.table import read_table
+    from mmauto.engine.metrics import METRICS
 
 __all__ = [
-    "API_VERSION", "Abstention", "Agreement", "ArmView", "Averaged", "Bars", "Batch", "Block",
-    "Card", "Choice", "Code", "Column", "Comparison", "ConfirmationView", "Control", "DataError",
-    "Dataset", "Encoder", "FeatureSpec", "Figure", "Finding", "Float", "Forward", "Fusion",
-    "FusionResult", "Gallery", "HeadFactory", "Headline", "ImageArrays", "Int", "Interval",
-    "KeyNumber", "Mix", "MmautoError", "Optimism", "Params", "Picture", "PluginError", "Ranking",
-    "Regulariser", "Reliability", "RoleGuess", "Section", "Shown", "Space", "Standing", "State",
-    "StudyView", "Subgroup", "Table", "TabularValues", "TargetColumn", "TargetSpec", "Task",
-    "TaskView", "Text", "Texts", "Tokens", "TrialView", "Words", "abstention", "answered",
-    "bargains", "class_rates", "contributions", "helps", "hookimpl", "needs", "priced", "profile",
-    "rankings", "read_table", "reliability", "robustness", "subgroups",
+    "API_VERSION", "METRICS", "Abstention", "Agreement", "ArmView", "Averaged", "Bars", "Batch",
+    "Block", "Card", "Choice", "Code", "Column", "Comparison", "ConfirmationView", "Control",
+    "DataError", "Dataset", "Encoder", "Failure", "FeatureSpec", "Figure", "Finding", "Float",
+    "Fold", "Forward", "Fusion", "FusionResult", "Gallery", "HeadFactory", "Headline",
+    "ImageArrays", "Int", "Interval", "KeyNumber", "Mix", "MmautoError", "Optimism", "Params",
+    "Picture", "PluginError", "Ranking", "Regulariser", "Reliability", "RoleGuess", "Section",
+    "Shown", "Space", "Standing", "State", "StudyView", "Subgroup", "Table", "TabularValues",
+    "TargetColumn", "TargetSpec", "Task", "TaskView", "Text", "Texts", "Tokens", "TrialView",
+    "Words", "abstention", "answered", "bargains", "class_rates", "contributions", "helps",
+    "hookimpl", "needs", "priced", "profile", "rankings", "read_table", "reliability", "robustness",
+    "subgroups",
 ]  # fmt: skip
 
 _LAZY = {
     "Abstention": "mmauto.answers.abstention",
     "Agreement": "mmauto.answers.calibration",
+    "METRICS": "mmauto.engine.metrics",
     "Ranking": "mmauto.answers.rankings",
     "Reliability": "mmauto.answers.reliability",
     "abstention": "mmauto.answers.abstention",

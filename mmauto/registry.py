@@ -245,7 +245,7 @@ def _validate(component: object, base: type[Component], kind: str) -> None:
     for attribute in ("name", "summary", "reference"):
         if not isinstance(getattr(component, attribute, None), str):
             raise PluginError(f"{kind} {label} needs a text {attribute!r}")
-    if not NAME.match(component.name):
+    if not NAME.fullmatch(component.name):
         raise PluginError(
             f"a {kind}'s name must match {NAME.pattern}, {label} is called {component.name!r}"
         )

@@ -15,10 +15,11 @@ from mmauto.config import StudyConfig, from_mapping
 from mmauto.data.frames import keep_frame
 from mmauto.errors import StoreError, unknown
 from mmauto.registry import Registry, load_registry
+from mmauto.store.place import is_study
 from mmauto.store.study import StudyStore
 from mmauto.tuning.prepare import prepare
 from mmauto.tuning.watch import Watcher
-from mmauto.views import StudyView, TrialView
+from mmauto.views import ConfirmationView, StudyView, TrialView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +221,17 @@ class Study:
 
     def trials(self) -> Sequence[TrialView]:
         """The trials of the search."""
-        return self.view().trials
+        if self._view is not None or self.folded:
+            return self.view().trials
+        with closing(_stored(self.folder)) as store:  # without a comparison, which takes seconds
+            return store.trials()
+
+    def confirmations(self) -> Sequence[ConfirmationView]:
+        """The confirmation runs that have ended."""
+        if self._view is not None or self.folded:
+            return self.view().confirmations
+        with closing(_stored(self.folder)) as store:
+            return store.confirmations()
 
     def report(self, path: Path | str | None = None, registry: Registry | None = None) -> Path:
         """Write the HTML report and the leaderboard files; the report's path."""
@@ -291,7 +302,7 @@ def run(config: StudyConfig, watcher: Watcher) -> Study:
             if part is not config:
                 _report(part, registry)
     except KeyboardInterrupt:
-        if (config.folder / "study.db").exists() or folds.fold_states(config.folder):
+        if is_study(config.folder) or folds.fold_states(config.folder):
             _report(config, registry)
         raise
     return _report(config, registry)

@@ -23,7 +23,7 @@ def read_toml(path: Path) -> dict[str, Any]:
             f"a study file must exist, {path} does not; give a path to a .toml file, or use "
             "--task or --data"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, RecursionError, OSError) as error:  # also of numbers without an end
         raise ConfigError(f"a study file must be TOML, {path} is not: {error}") from error
     values.pop("record", None)
     return values

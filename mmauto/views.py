@@ -115,6 +115,7 @@ class TrialView:
         curve: validation metric of each epoch.
         losses: mean training loss of each epoch.
         started: Unix seconds.
+        costs: what training it took; the memory of failed ones, too.
     """
 
     id: int
@@ -130,6 +131,7 @@ class TrialView:
     seconds: float = 0.0
     started: float = 0.0
     failure: Failure | None = None
+    costs: Costs = field(default_factory=Costs)
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ class StudyView:
         probes: what the kept models rely on; None where they were not asked.
         subgroups: column -> ``(N,)`` subgroup labels of the test rows.
         examples: test rows to look at; None where none were chosen.
+        learned: target -> train rows of each class, where it has classes and they were counted.
         predicted: the confirmation runs as they were predicted, where ``confirmations`` hold ranks
             (pooled folds whose metric is a ranking one).
     """
@@ -301,6 +304,7 @@ class StudyView:
     probes: Probes | None = None
     subgroups: Mapping[str, np.ndarray] = field(default_factory=dict)
     examples: Examples | None = None
+    learned: Mapping[str, Sequence[int]] = field(default_factory=dict)
     predicted: Sequence[ConfirmationView] = ()
 
     @property

@@ -58,7 +58,7 @@ class Agreement:
             interval starts at 0 where exact probabilities may well show as much.
         chance: what exact probabilities would show on so few rows, on average.
         brier, log_loss: as of scikit-learn, means over labels where there are several.
-        certainty: mean probability of what is decided at 0.5, or of the class that is named.
+        certainty: mean probability of what is decided at the thresholds that were chosen.
         accuracy: how often that is right.
         excess: certainty less accuracy, positive where it claims too much.
     """
@@ -86,11 +86,14 @@ class Agreement:
         return "uneven" if self.error.low > 0 else "unknown"
 
 
-def agreement(judged: Judged, given: Sequence[np.ndarray]) -> tuple[Agreement, list[np.ndarray]]:
+def agreement(
+    judged: Judged, given: Sequence[np.ndarray], decided: Sequence[np.ndarray]
+) -> tuple[Agreement, list[np.ndarray]]:
     """Of one arm, with each run's log loss ``(1 + R,)``.
 
     Args:
         given: ``(N, width)`` probabilities of each run, as of `Judged.given`.
+        decided: the same, bent as of `Judged.decided`: what each run answers.
     """
     truth, total = judged.truth, judged.weights.sum(axis=1)
 
@@ -106,7 +109,9 @@ def agreement(judged: Judged, given: Sequence[np.ndarray]) -> tuple[Agreement, l
     )
     share, said, right = np.split(rows, 3)  # (B, 1 + R) each
     off = [np.abs(np.subtract(*np.split(one, 3, axis=1)[1:])).sum(axis=1) for one in binned]
-    per_row = [means(np.column_stack(_per_row(truth, one))) for one in given]
+    per_row = [
+        means(np.column_stack(_per_row(truth, *both))) for both in zip(given, decided, strict=True)
+    ]
     brier, loss, sure, hit = (judged.mean([one[:, k] for one in per_row]) for k in range(4))
     with np.errstate(invalid="ignore", divide="ignore"):
         bins = tuple(
@@ -144,16 +149,19 @@ def _binned(said: np.ndarray, right: np.ndarray, edges: np.ndarray) -> np.ndarra
     return np.concatenate([part.mean(axis=1) for part in parts], axis=1)
 
 
-def _per_row(truth: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, ...]:
+def _per_row(truth: np.ndarray, given: np.ndarray, decided: np.ndarray) -> tuple[np.ndarray, ...]:
     """Brier score, log loss, certainty and hit, ``(N,)`` each."""
     if truth.ndim == 2:
-        sure = np.maximum(given, 1 - given).mean(axis=1)
-        hit = (decide(given, True) == truth).mean(axis=1)
+        named = decide(decided, True)
+        sure = np.where(named > 0, given, 1 - given).mean(axis=1)
+        hit = (named == truth).mean(axis=1)
         return ((given - truth) ** 2).mean(axis=1), log_losses(truth, given), sure, hit
     square = ((given - (truth[:, None] == np.arange(given.shape[1]))) ** 2).sum(axis=1)
     # scikit-learn halves it where there are two classes, as Brier (1950) did not
     brier = square / 2 if given.shape[1] == 2 else square
-    return brier, log_losses(truth, given), given.max(axis=1), given.argmax(axis=1) == truth
+    named = decided.argmax(axis=1)
+    sure = np.take_along_axis(given, named[:, None], axis=1)[:, 0]
+    return brier, log_losses(truth, given), sure, named == truth
 
 
 def log_losses(truth: np.ndarray, given: np.ndarray) -> np.ndarray:

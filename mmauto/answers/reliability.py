@@ -52,7 +52,8 @@ def reliability(view: StudyView) -> list[Reliability]:
 def _reliability(judged: Judged, arm: str) -> Reliability:
     runs = judged.predicted(arm)
     given = [judged.given(run) for run in runs]
-    raw, losses = agreement(judged, given)
+    decided = [judged.decided(run) for run in runs]
+    raw, losses = agreement(judged, given, decided)
     fitted = [_fitted(judged, run) for run in runs]
     if None in fitted:
         return Reliability(arm, raw)
@@ -60,7 +61,7 @@ def _reliability(judged: Judged, arm: str) -> Reliability:
     cooled = [
         tempered(judged.spec.kind, g, t) for g, t in zip(given, heat, strict=True)
     ]  # fmt: skip
-    scaled, after = agreement(judged, cooled)
+    scaled, after = agreement(judged, cooled, decided)
     saved = bounds(judged.mean(losses) - judged.mean(after))
     return Reliability(arm, raw, float(np.exp(np.log(heat).mean())), scaled, saved)
 

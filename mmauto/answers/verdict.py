@@ -20,6 +20,9 @@ FEW_SEEDS = 3
 LEVEL = 0.05
 """Of the permutation test."""
 
+NAMED = 8
+"""Arms without a result that are named; the others are counted."""
+
 DEARER = 1.5
 """Times the training time of the reference from which a cost is worth a sentence."""
 
@@ -63,6 +66,11 @@ def _sentences(
         f"{winner.arm.name} was chosen on validation; on {test_rows} test rows{data} its {label} "
         f"for {found.target} is {_with_interval(winner.test)} over {_count(winner.seeds, 'seed')}."
     )
+    if len(missing) > len(lines):
+        yield (
+            f"It is the best of {_count(len(lines), 'arm')} only: {len(missing)} others have no "
+            "confirmed result, and may be better or worse."
+        )
     fusion = next((line for line in found.standings if line.arm.kind == "fusion"), None)
     reference = lines.get(found.reference or "")
     if fusion is not None and reference is not None:
@@ -89,7 +97,8 @@ def _sentences(
             "are needed to rank strategies that are close."
         )
     if missing:
-        yield f"Without a confirmed result, and so not ranked: {', '.join(missing)}."
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        yield f"Without a confirmed result, and so not ranked: {', '.join(missing[:NAMED])}{more}."
 
 
 def helps(fusion: Standing) -> bool | None:
@@ -114,7 +123,9 @@ def _does_fusion_help(
     if math.isnan(gain.value):
         yield f"Whether fusion helps cannot be told: {label} is not defined on the test rows."
         return
-    against = f"{reference.arm.summary} ({reference.arm.name}), the best single modality"
+    against = (
+        f"{reference.arm.summary} ({reference.arm.name}), the best single modality on validation"
+    )
     size = f"by {_signed(gain)} in {label}{_chance(fusion.p)}"
     decided = helps(fusion)
     if decided:

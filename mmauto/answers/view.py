@@ -45,6 +45,7 @@ def study_view(store: StudyStore) -> StudyView:
         groups=groups,
         ids=ids,
         rows=store.facts["rows"],
+        learned=store.facts.get("learned", {}),
         ceiling=ceiling,
         findings=_findings(store.facts),
         roles=[RoleGuess(**guess) for guess in store.facts.get("roles", [])],

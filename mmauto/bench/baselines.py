@@ -136,7 +136,7 @@ def in_memory(features: str, storage: str, trials: int, epochs: int, device: str
 
     new_study(storage)  # imports, and tables that a second study would find too
     start = time.perf_counter()
-    with np.load(features) as file:
+    with np.load(features, allow_pickle=False) as file:
         tensors = {name: torch.from_numpy(file[name]) for name in file.files}
     inputs = torch.cat([tensors["image"], tensors["text"]], 1).to(device)
     labels = tensors["label"].to(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mmauto.bench.data import make_table
 from mmauto.bench.ours import Found, equal_work, search, spent, trials_of
@@ -52,7 +53,7 @@ def growth(bench: Bench) -> Grid:
     for name, values in steps.items():
         for value in values:
             rows = bench.sizes.growth_rows
-            size = {"samples": value * rows, "trials": value // base.arms}.get(name, value)
+            size: Any = {"samples": value * rows, "trials": value // base.arms}.get(name, value)
             step = replace(base, **{name: size})
             if name == "workers":  # enough trials that starting a worker pays
                 step = replace(step, trials=steps["trials"][-1] // base.arms, cold=False)

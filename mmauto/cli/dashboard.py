@@ -51,13 +51,40 @@ def optuna_copy(study: Path, folder: Path) -> tuple[str, int]:
     Raises:
         StoreError: there is no study, or its database cannot be read.
     """
+    from mmauto.store.place import storage_of
     from mmauto.store.study import StudyStore
 
-    if not (study / "study.db").exists():
+    if storage_of(study):
+        _copy_shared(study, folder)
+    elif not (study / "study.db").exists():
         raise StoreError(
             f"a study is a folder with a study.db, {study} has none; name a study that "
             "`mmauto search` made, and its folder with --out"
         )
+    else:
+        _copy_file(study, folder)
+    store = StudyStore.open(folder)
+    if store is None:
+        raise StoreError(f"{study} holds no trials yet; start the dashboard when its search runs")
+    with closing(store):
+        # a search fills Optuna's tables when it ends, but those of a server were not copied
+        if store.state[0] != "finished" or storage_of(study):
+            _mirror(store)
+        ended = sum(trial.state != "running" for trial in store.trials())
+    return store.url(folder), ended
+
+
+def _copy_shared(study: Path, folder: Path) -> None:
+    from mmauto.store.copying import copy_study
+    from mmauto.store.study import StudyStore
+
+    store = StudyStore.open(study)
+    if store is not None:
+        with closing(store):
+            copy_study(store, folder)
+
+
+def _copy_file(study: Path, folder: Path) -> None:
     try:
         # in one step: a reader of a write-ahead log holds no writer up
         with (
@@ -71,14 +98,6 @@ def optuna_copy(study: Path, folder: Path) -> tuple[str, int]:
             f"a dashboard needs a database that can be read, {study / 'study.db'} is not one: "
             f"{error}; restore it from a copy"
         ) from error
-    store = StudyStore.open(folder)
-    if store is None:
-        raise StoreError(f"{study} holds no trials yet; start the dashboard when its search runs")
-    with closing(store):
-        if store.state[0] != "finished":  # a search fills Optuna's tables when it ends
-            _mirror(store)
-        ended = sum(trial.state != "running" for trial in store.trials())
-    return store.url(folder), ended
 
 
 def _mirror(store: StudyStore) -> None:
@@ -93,7 +112,7 @@ def _mirror(store: StudyStore) -> None:
         key: {str(t.params[f"{key}/encoder"]) for t in trials if f"{key}/encoder" in t.params}
         for key in store.task.modalities
     }
-    config = from_mapping({**store.config, "name": store.name})
+    config = from_mapping({**store.config, "name": "study"})
     arms = make_arms(load_registry(), store.task, config, used)
     mirror(store, arms, METRICS[store.task.metric].maximise)
 

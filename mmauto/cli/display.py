@@ -19,7 +19,16 @@ from rich.text import Text
 
 from mmauto.cli.findings import show_data
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ArmView, Finding, Interval, RoleGuess, Standing, StudyView, TrialView
+from mmauto.views import (
+    ArmView,
+    Comparison,
+    Finding,
+    Interval,
+    RoleGuess,
+    Standing,
+    StudyView,
+    TrialView,
+)
 
 if TYPE_CHECKING:
     from mmauto.study import Study
@@ -28,8 +37,16 @@ if TYPE_CHECKING:
 EVERY = 5.0
 """Seconds between two lines on one long step in a log."""
 
-WIDE = 100
-"""Columns from which costs fit into the leaderboard."""
+HEADS = (
+    "valid.", "test [95 % interval]", "gain over reference", "p (Holm)", "train s", "parameters",
+)  # fmt: skip
+"""Of the leaderboard, beside the names; the most important first."""
+
+PADDING = 3
+"""Columns of the terminal about a column of the table."""
+
+SHORTEST = 10
+"""Letters of an arm's name that are left at least."""
 
 
 @contextmanager
@@ -210,7 +227,7 @@ def show_result(study: Study, as_json: bool) -> None:
 
 
 def leaderboard_table(view: StudyView, width: int) -> Table:
-    """The comparison as a terminal table; costs are left out where there is no room."""
+    """The comparison as a terminal table; what does not fit is left out."""
     found = view.comparison
     arrow = "higher is better" if found.maximise else "lower is better"
     table = Table(
@@ -218,25 +235,45 @@ def leaderboard_table(view: StudyView, width: int) -> Table:
         + (f"; reference: {found.reference}" if found.reference else ""),
         title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False,
     )  # fmt: skip
-    wide = width >= WIDE
-    table.add_column("arm", no_wrap=True, overflow="ellipsis")
-    rest = ("p (Holm)", "train s", "parameters") if wide else ()
-    gain = "gain over reference"
-    for name in ("valid.", "test [95 % interval]", gain, *rest):
-        table.add_column(name, justify="right", no_wrap=True)
-    for line in found.lines:
-        more = line.difference
-        cells: list[str | Text] = [
-            Text(line.arm.name, style="bold" if line.arm.name == found.winner else ""),
-            f"{line.validation:.3f}",
-            f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
-            _gain(more) if more else "reference" * (line.arm.name == found.reference),
-            _p_value(line),
-            f"{line.costs.train_seconds:.1f}",
-            f"{line.costs.parameters:,}" if line.costs.parameters else "–",
-        ]
-        table.add_row(*(cells if wide else cells[:4]))
+    rows = [_figures(line, found) for line in found.lines]
+    widths = [max(map(len, column)) for column in zip(HEADS, *rows, strict=True)]
+    # figures are never cut: the last columns are left out, then the name gives way
+    shown = len(HEADS)
+    while shown > 1 and width - _taken(widths[:shown]) < SHORTEST:
+        shown -= 1
+    room = max(SHORTEST, width - _taken(widths[:shown]))
+    table.add_column("arm", no_wrap=True)
+    for head in HEADS[:shown]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for line, figures in zip(found.lines, rows, strict=True):
+        style = "bold" if line.arm.name == found.winner else ""
+        table.add_row(Text(shortened(line.arm.name, room), style=style), *figures[:shown])
     return table
+
+
+def _taken(widths: Sequence[int]) -> int:
+    """Columns of the terminal that everything but the names needs."""
+    return sum(widths) + PADDING * (1 + len(widths))
+
+
+def shortened(name: str, room: int) -> str:
+    """At most so many letters, those of the middle left out: names differ at their ends."""
+    if len(name) <= room:
+        return name
+    return f"{name[: room // 2]}…{name[len(name) - (room - 1) // 2 :]}"
+
+
+def _figures(line: Standing, found: Comparison) -> list[str]:
+    """The cells beside the name, under `HEADS`."""
+    more = line.difference
+    return [
+        f"{line.validation:.3f}",
+        f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]",
+        _gain(more) if more else "reference" * (line.arm.name == found.reference),
+        _p_value(line),
+        f"{line.costs.train_seconds:.1f}",
+        f"{line.costs.parameters:,}" if line.costs.parameters else "–",
+    ]
 
 
 def _p_value(line: Standing) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from typing import Any
 
@@ -12,10 +13,14 @@ import click
 from mmauto.errors import MmautoError
 from mmauto.version import __version__
 
+STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+"""Control characters, and those that change the direction in which text is shown."""
+
 COMMANDS = {
     "search": ("mmauto.cli.search", "Search encoders and fusions, compare them, write a report."),
     "data": ("mmauto.cli.data", "Check a table: what its columns are, and what is wrong with it."),
     "show": ("mmauto.cli.show", "Show a stored study: arms, trials, best, files."),
+    "trials": ("mmauto.cli.trials", "List a study's trials; those that failed, and why."),
     "report": ("mmauto.cli.report", "Write a study's report anew, or compare studies."),
     "dashboard": ("mmauto.cli.dashboard", "Browse a study's trials with optuna-dashboard."),
     "predict": ("mmauto.cli.predict", "Predict the rows of a table with a study's best model."),
@@ -54,6 +59,11 @@ def cli() -> None:
     """Does fusion help on your data, which one, how sure is that, and at what cost?"""
 
 
+def in_line(text: str) -> str:
+    """A text in one line that moves no cursor and turns no text around, as it came from a file."""
+    return STEERING.sub(" ", text)
+
+
 def main(arguments: list[str] | None = None) -> Any:
     """The console script: errors that a user can cause are one sentence and exit code 2."""
     try:
@@ -64,7 +74,7 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         code = error.exit_code
     except MmautoError as error:
-        click.echo(f"mmauto: {error}", err=True)
+        click.echo(f"mmauto: {in_line(str(error))}", err=True)
         code = 2
     except BrokenPipeError:
         # the reader of a pipe went away (`mmauto plugins | head`); nothing is wrong

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from mmauto.cli.main import in_line
 from mmauto.cli.parameters import Share
 from mmauto.errors import ConfigError, DataError
 
@@ -50,10 +51,12 @@ def command(
         raise ConfigError(
             f"predictions are written as {' or '.join(SUFFIXES)}, --output is {output}; rename it"
         )
+    from mmauto.report.export import inert
+
     model = load(study, out, arm, ensemble)
     rows = model.read(table, image_folder)
     for note in (*model.notes, *rows.notes):
-        click.echo(f"note: {note}", err=True)
+        click.echo(f"note: {in_line(note)}", err=True)
     for line in _about(model):
         click.echo(line, err=True)
     open_rows = 0
@@ -70,7 +73,7 @@ def command(
             else:
                 if not header:
                     header = list(lines[0])
-                    writer.writerow(header)
+                    writer.writerow(map(inert, header))
                 writer.writerows(_cells(line) for line in lines)
             tick(place.stop)
     left = f", {open_rows} of them left open" if abstain is not None else ""

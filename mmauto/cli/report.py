@@ -56,10 +56,11 @@ def command(
 
 
 def _study(name: str, out: str) -> Study:
+    from mmauto.store.place import is_study
     from mmauto.study import Study
 
     here, named = Path(name), Path(out) / name
-    kept = (here / "study.db").exists() or (here / "folds").is_dir()
+    kept = is_study(here) or (here / "folds").is_dir()
     return Study(here if kept and not named.exists() else named)
 
 

@@ -9,6 +9,7 @@ import click
 
 from mmauto import config
 from mmauto.cli.parameters import Assignment, Duration, Names, Share
+from mmauto.config_engine import ENGINES
 from mmauto.errors import ConfigError
 from mmauto.toml import read_toml
 
@@ -74,6 +75,10 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--pack", type=int, help="Candidates in a row of equal shapes (default 4); 1: off.")
 @click.option("--warm-start", metavar="STUDY", help="Try first what was best in an earlier study.")
 @click.option("--workers", type=int, help="Executors side by side; default: one a core.")
+@click.option("--engine", type=_choice(ENGINES), help="ray: workers on a Ray cluster (extra ray).")
+@click.option("--address", metavar="HOST:PORT", help="The cluster's head; default: this machine's.")
+@click.option("--cpus-per-trial", type=float, help="Of the cluster, for each worker (default 1).")
+@click.option("--gpus-per-trial", type=float, help="The same; 0.25: four workers share a GPU.")
 @click.option("--confirm-seeds", type=int, help="Seeds over which each arm's best is retrained.")
 @click.option(
     "--finetune",
@@ -93,10 +98,18 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 )
 @click.option("--finetune-epochs", type=int, help="Epochs of that second stage (default 5).")
 @click.option(
-    "--trial-timeout", type=Duration(), help="Silence after which a trial counts as hung."
+    "--trial-timeout",
+    type=Duration(),
+    help="Silence after which a trial counts as hung and is ended (default 10m). It says a word an "
+    "epoch, and while it encodes; all in all it may take as long as its epochs do.",
 )
 @click.option("--name", help="The study's name; default: after the task and data.")
 @click.option("--out", help="The folder that holds studies (default studies).")
+@click.option(
+    "--storage",
+    metavar="URL",
+    help="A database that several studies share, e.g. postgresql+psycopg://user@host/database.",
+)
 @click.option("--resume", metavar="NAME", help="Continue the study NAME as it was configured.")
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

@@ -24,8 +24,15 @@ MISSING = frozenset(
 )
 """The words that pandas reads as missing (`pandas.read_csv`, ``keep_default_na``)."""
 
+HALF = re.compile("[\ud800-\udfff]")
+"""Surrogates that stand alone: JSON can write them, and file names that are not UTF-8 have them."""
+
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(
+    # a run of digits can be read in one way only: a cell of millions of them takes no time
+    r"[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|inf|infinity)",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def clean(value: Any) -> Cell:
@@ -42,8 +49,13 @@ def clean(value: Any) -> Cell:
         raise DataError(f"a cell holds text, a number or a list of labels, not {_kind(value)}")
     if value is None or value != value:
         return None
-    text = str(value)
+    text = whole(str(value))
     return None if text.strip() in MISSING else text
+
+
+def whole(text: str) -> str:
+    """The same text with U+FFFD for each half of a character, which no file or database takes."""
+    return HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _kind(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmauto.data.cells import Cell, clean
+from mmauto.data.cells import Cell, clean, whole
 from mmauto.data.formats_arrow import is_saved, read_parquet, read_saved
 from mmauto.data.formats_excel import read_excel
 from mmauto.data.formats_folder import read_folder
@@ -100,6 +100,9 @@ def _open(path: Path) -> RawTable:
 
 
 def _table(path: Path, read: Read, folder: Path) -> RawTable:
+    odd = [name for name in read.values if whole(name) != name]
+    if odd:
+        raise no_table(path, f"the name of its column {odd[0]!r} holds half a character")
     return RawTable(path, read.values, folder, read.notes)
 
 

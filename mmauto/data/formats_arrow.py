@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmauto.data.formats_read import Read, check_names, dated, no_table, not_installed
+from mmauto.errors import DataError
 
 SPLIT = "split"
 NARROW = {"halffloat": np.float16, "float": np.float32}
@@ -35,7 +37,9 @@ def read_parquet(path: Path) -> Read:
             table = file.read()
         check_names(path, table.column_names)
         return Read(_columns(table))
-    except (pyarrow.ArrowException, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # pyarrow raises whatever broken metadata leads it to
         raise no_table(path, error) from None
 
 
@@ -58,6 +62,7 @@ def read_saved(folder: Path) -> Read:
     except ImportError:
         raise not_installed("a saved data set", folder, "datasets", "datasets") from None
     try:
+        _refuse_strays(folder)
         found = datasets.load_from_disk(str(folder))
         parts = found if isinstance(found, datasets.DatasetDict) else {"": found}
         columns = {
@@ -65,11 +70,19 @@ def read_saved(folder: Path) -> Read:
             for name, part in parts.items()
         }
         lengths = {name: len(part) for name, part in parts.items()}
-    except PermissionError:
+    except (PermissionError, DataError):
         raise
     except Exception as error:  # the library raises whatever broken files lead it to
         raise no_table(folder, error) from None
     return _joined(columns, lengths, folder)
+
+
+def _refuse_strays(folder: Path) -> None:
+    """Refuse a saved data set that says its rows stand in files of another folder."""
+    for state in sorted(folder.rglob("state.json")):
+        for file in json.loads(state.read_text(encoding="utf-8"))["_data_files"]:
+            if not (state.parent / file["filename"]).resolve().is_relative_to(folder.resolve()):
+                raise no_table(folder, f"{state.name} names {file['filename']!r}, outside of it")
 
 
 def _joined(

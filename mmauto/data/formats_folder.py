@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mmauto.data.cells import whole
 from mmauto.data.formats_read import Read
 from mmauto.data.formats_text import decode
 from mmauto.data.roles import IMAGE_FILE, SIDE_NAMES
@@ -62,6 +63,9 @@ def _walk(folder: Path, inside: Place, left: Counter[str]) -> Iterator[Place]:
     for entry in entries:
         place = (*inside, entry.name)
         if entry.name.startswith("."):
+            continue
+        if whole(entry.name) != entry.name:
+            left["names that are not UTF-8"] += 1
             continue
         if entry.is_symlink() and not Path(os.path.realpath(entry.path)).is_relative_to(root):
             left["links that lead out of it"] += 1

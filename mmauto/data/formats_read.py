@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmauto.data.cells import whole
 from mmauto.errors import DataError
+
+MOST_CELLS, LEAST_FILLED = 50_000_000, 1 / 100
+"""A larger table of which less is filled is refused: its gaps would need gigabytes."""
 
 
 class Read(NamedTuple):
@@ -28,7 +33,7 @@ def no_table(path: Path, why: object) -> DataError:
     Args:
         why: the reason; of an error's message only the first line is shown.
     """
-    lines = str(why).strip().splitlines() or [type(why).__name__]
+    lines = whole(str(why)).strip().splitlines() or [type(why).__name__]
     return DataError(
         f"{path} is not a readable table ({lines[0]}); repair the file or save it again"
     )
@@ -53,9 +58,24 @@ def check_names(path: Path, names: Sequence[str]) -> None:
         raise no_table(path, f"it has two columns named {twice[0]!r}")
 
 
+def check_size(path: Path, rows: int, columns: int, filled: int) -> None:
+    """Refuse a small file that stands for a huge, almost empty table.
+
+    Args:
+        filled: cells that the file holds.
+
+    Raises:
+        DataError: as said.
+    """
+    if rows * columns > MOST_CELLS and filled < LEAST_FILLED * rows * columns:
+        raise no_table(
+            path, f"{rows:,} rows and {columns:,} columns with only {filled:,} cells filled"
+        )
+
+
 def repeated(names: Sequence[str]) -> list[str]:
     """The names that occur more than once, sorted."""
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def dated(values: list[Any]) -> list[Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmauto.data.formats_read import Read, check_names, no_table
+from mmauto.data.formats_read import Read, check_names, check_size, no_table
 
 DELIMITERS = "\t;|,"
 """What may stand between cells. Where two fit equally well the first is taken: commas stand in
@@ -50,7 +50,10 @@ def read_csv(path: Path) -> Read:
         return Read({})
     delimiter = find_delimiter(text)
     try:
-        check_names(path, next(_records(text, delimiter)))
+        header = next(_records(text, delimiter))
+        check_names(path, header)
+        lines = text.count("\n")
+        check_size(path, lines, len(header), text.count(delimiter) + lines)
         with warnings.catch_warnings():
             # pandas only warns where rows are longer than the header, and drops what is beyond it
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -89,6 +92,7 @@ def read_jsonl(path: Path) -> Read:
             raise no_table(path, f"line {number} is not a JSON object")
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
+    check_size(path, len(rows), len(names), sum(map(len, rows)))
     return Read({name: [row.get(name) for row in rows] for name in names}, notes)
 
 

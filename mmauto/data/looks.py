@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,12 @@ from mmauto.data.places import LOOKS, feature_folder
 
 MOST_PIXELS = 50_000_000
 """A larger picture is taken for a decompression bomb; it would need 150 MB as RGB."""
+
+MOST_BYTES = 500_000_000
+"""A larger file holds more than the pixels of a picture of that size."""
+
+KINDS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
+"""What Pillow may take a picture for; it would run Ghostscript on others, whatever their suffix."""
 
 HASH = 16
 """The perceptual hash compares neighbours on a grid of so many rows and columns: 256 bits."""
@@ -70,8 +77,11 @@ def looks_of(column: ImageFiles | ImageBlobs, name: str) -> list[Look | None]:
 
     def one(row: int) -> tuple[bytes, Look]:
         try:
+            size = _size(column, row)
+            if size > MOST_BYTES:
+                return b"", Look(f"huge: {size:,} bytes")
             raw = column.raw(row)
-        except OSError:
+        except (OSError, ValueError):  # no path at all, as a name with half a character
             return b"", Look(MISSING)
         key = hashlib.sha256(raw).digest()
         if key not in known:
@@ -90,12 +100,26 @@ def looks_of(column: ImageFiles | ImageBlobs, name: str) -> list[Look | None]:
     ]
 
 
+def _size(column: ImageFiles | ImageBlobs, row: int) -> int:
+    """Bytes of a picture.
+
+    Raises:
+        OSError: there is no file, or none that ends: reading from a pipe would wait for ever.
+    """
+    if isinstance(column, ImageBlobs):
+        return int(np.diff(column.spans[row])[0])
+    about = column.file(row).stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise FileNotFoundError(f"{column.file(row)} is no regular file")
+    return about.st_size
+
+
 def look_at(raw: bytes) -> Look:
     """Decode one picture."""
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(raw)) as image:
+        with Image.open(BytesIO(raw), formats=KINDS) as image:
             pixels = image.width * image.height
             if pixels > MOST_PIXELS:
                 return Look(f"huge: {image.width} x {image.height} pixels")

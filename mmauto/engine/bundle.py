@@ -18,6 +18,8 @@ from torch import Tensor
 
 from mmauto.contracts import State
 from mmauto.data.columns import DOMAIN
+from mmauto.engine.about import check_about
+from mmauto.engine.allowance import Allowance
 from mmauto.engine.batches import domain_codes
 from mmauto.engine.compat import mend_torchvision
 from mmauto.engine.controls import as_rows
@@ -31,12 +33,19 @@ from mmauto.engine.model import MultimodalModel
 from mmauto.engine.once import PLAIN, Formed, once, precision, slices
 from mmauto.engine.save import FORMAT
 from mmauto.engine.source import PREPARE_IMAGES
-from mmauto.errors import ConfigError, DataError
+from mmauto.errors import ConfigError, DataError, MmautoError
 from mmauto.registry import Registry
 from mmauto.values import Column, TargetSpec
 from mmauto.views import Predictions
 
 Memo = dict[str, dict[str, Tensor]]
+
+PLAIN_TYPES = (
+    *("sklearn._loss.", "sklearn.ensemble._hist_gradient_boosting.", "sklearn.tree._tree."),
+    *("sklearn.linear_model._sgd_fast.", "sklearn.neighbors._kd_tree.", "sklearn.metrics._dist_"),
+)
+"""Modules of scikit-learn that hold what its estimators learned, and nothing that runs a text or
+opens a file: other ones, and numpy's, have functions that do."""
 
 
 class Bundle:
@@ -58,8 +67,10 @@ class Bundle:
     def __init__(self, folder: Path, registry: Registry, device: str = "cpu"):
         try:
             self.about = json.loads((folder / "bundle.json").read_text())
-            self.arrays = load_file(folder / "arrays.safetensors", device=device)
             known = self.about["format"] == FORMAT
+            if known:
+                check_about(self.about)
+            self.arrays = load_file(folder / "arrays.safetensors", device=device)
         except Exception as error:
             raise DataError(
                 f"a bundle is a folder with bundle.json and arrays.safetensors, {folder} cannot be "
@@ -68,7 +79,8 @@ class Bundle:
         if not known:
             raise DataError(
                 f"this mmauto reads bundles of format {FORMAT}, {folder} has format "
-                f"{self.about['format']}; use the release that wrote it ({self.about['mmauto']})"
+                f"{self.about['format']!r}; use the release that wrote it "
+                f"({self.about.get('mmauto', 'unknown')})"
             )
         mend_torchvision()
         self.folder, self.registry, self.device = folder, registry, torch.device(device)
@@ -107,8 +119,21 @@ class Bundle:
         Args:
             memo: encoded inputs, shared by bundles that read the same columns.
         """
-        inputs = {key: self.inputs(key, columns[key], memo) for key in self.candidate.modalities}
-        return self.answer(inputs, columns.get(DOMAIN))
+        try:
+            inputs = {
+                key: self.inputs(key, columns[key], memo) for key in self.candidate.modalities
+            }
+            return self.answer(inputs, columns.get(DOMAIN))
+        except MmautoError:
+            raise
+        except Exception as error:
+            lines = str(error).strip().splitlines() or ["no reason given"]
+            made_with = ", ".join(sorted(set(self.about["plugins"].values())))
+            raise DataError(
+                f"a bundle's plugins must find what they saved in it, those of {self.folder} "
+                f"failed ({type(error).__name__}: {lines[0]}); copy the bundle again, or tell the "
+                f"plugins' authors ({made_with})"
+            ) from error
 
     def answer(self, inputs: Mapping[str, Inputs], domains: Column | None = None) -> Predictions:
         """The same from what the model reads, all modalities of the candidate."""
@@ -136,10 +161,12 @@ class Bundle:
     def model(self, inputs: Mapping[str, Inputs]) -> MultimodalModel:
         """The trained network, in evaluation mode; built once."""
         if self._model is None:
-            model = MultimodalModel(
-                self.candidate, inputs, self.specs, self.registry, len(self.domains)
-            )
-            model.load_state_dict(self._under("model/"))
+            weights = self._under("model/")
+            with Allowance(sum(value.numel() for value in weights.values())):
+                model = MultimodalModel(
+                    self.candidate, inputs, self.specs, self.registry, len(self.domains)
+                )
+            model.load_state_dict(weights)
             self._model = model.to(self.device).eval()
         return self._model
 
@@ -153,7 +180,7 @@ class Bundle:
         needed |= {column["encoder"]: "encoder" for column in self.about["columns"].values()}
         notes = []
         for name, kind in needed.items():
-            made_with = self.about["plugins"][name]
+            made_with = self.about["plugins"].get(name, "an unknown release")
             if name not in self.registry.all(kind):
                 raise ConfigError(
                     f"a bundle needs the plugins it was made with, {self.folder} needs {kind} "
@@ -176,17 +203,14 @@ class Bundle:
         state |= {name: value.cpu().numpy() for name, value in self._under("control/").items()}
         for name in self.about["control"]["estimators"]:
             file = self.folder / f"{name}.skops"
-            odd = [
-                t
-                for t in get_untrusted_types(file=file)
-                if not t.startswith(("sklearn.", "numpy."))
-            ]
+            types = get_untrusted_types(file=file)
+            odd = [name for name in types if not name.startswith(PLAIN_TYPES)]
             if odd:
                 raise DataError(
-                    f"a bundle may hold scikit-learn and numpy types only, {file} holds "
-                    f"{', '.join(odd)}; do not load it unless you know who made it"
+                    f"a bundle may hold scikit-learn's estimators and their data only, {file} "
+                    f"holds {', '.join(odd)}; do not load it unless you know who made it"
                 )
-            state[name] = load(file, trusted=get_untrusted_types(file=file))
+            state[name] = load(file, trusted=types)
         return state
 
     def inputs(self, key: str, column: Column, memo: Memo | None = None) -> Inputs:

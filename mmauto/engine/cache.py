@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -40,12 +40,29 @@ Part: TypeAlias = tuple[Rows, Mapping[str, np.ndarray]]
 """Rows, and their arrays by name."""
 
 
+class Shelf(Protocol):
+    """Another machine's entries; see `mmauto.engine.ray_shelf`.
+
+    Attributes:
+        sign: a file in that machine's cache, seen by whoever can read it without a shelf.
+    """
+
+    sign: Path
+
+    def fetch(self, name: str, folder: Path) -> bool:
+        """Copy an entry into a folder; False where there is none to be had."""
+
+    def bring(self, name: str, folder: Path) -> None:
+        """Give it an entry that was computed here."""
+
+
 class ArrayCache:
     """A folder of entries; each is a folder of ``.npy`` files, its key and its samples' digests.
 
     Args:
         limit: bytes; the least recently used entries beyond it are removed. None: no limit.
         waiting: called now and then while another process makes what is wanted.
+        shelf: asked for entries before they are computed.
     """
 
     def __init__(
@@ -53,8 +70,9 @@ class ArrayCache:
         folder: Path,
         limit: int | None = None,
         waiting: Callable[[], None] = lambda: None,
+        shelf: Shelf | None = None,
     ):
-        self.folder, self.limit, self.waiting = folder, limit, waiting
+        self.folder, self.limit, self.waiting, self.shelf = folder, limit, waiting, shelf
 
     def find(self, about: Mapping[str, Any], samples: np.ndarray) -> Arrays | None:
         """The arrays of an entry, memory-mapped; None where there is none.
@@ -96,7 +114,12 @@ class ArrayCache:
                 # another process may have built it while this one waited
                 if self.find(about, samples) is None:
                     remove(place)
-                    self._write(place, about, samples, compute)
+                    self._fetch(place)
+                    if self.find(about, samples) is None:
+                        remove(place)
+                        self._write(place, about, samples, compute)
+                        if self.shelf is not None:
+                            self.shelf.bring(place.name, place)
             if self.limit is not None:
                 trim(self.folder, self.limit, keep=place)
         return found
@@ -104,6 +127,15 @@ class ArrayCache:
     def _place(self, about: Mapping[str, Any], samples: np.ndarray) -> Path:
         """Entries made in the same way begin with the same name."""
         return self.folder / f"{digest(about)[:24]}-{digest(samples)[:24]}"
+
+    def _fetch(self, place: Path) -> None:
+        if self.shelf is None:
+            return
+        fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=PART, dir=self.folder))
+        if self.shelf.fetch(place.name, fresh):
+            fresh.rename(place)
+        else:
+            fresh.rmdir()
 
     def _write(
         self,

@@ -24,6 +24,7 @@ def serve(connection: Connection) -> None:
         setup,
         say=lambda text: connection.send(("say", text)),
         done=lambda outcome: connection.send(("outcome", outcome)),
+        alive=lambda: connection.send(("alive", None)),
     )
 
     def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:

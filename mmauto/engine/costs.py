@@ -6,12 +6,15 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmauto.engine.digests import digest
 from mmauto.engine.features import Inputs
 from mmauto.engine.model import MultimodalModel, count
 from mmauto.engine.once import named, precision
@@ -31,7 +34,7 @@ class Latency:
     """
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, int], tuple[float, dict[str, Tensor], int]] = {}
+        self._known: dict[tuple[object, ...], tuple[float, dict[str, Tensor], int]] = {}
 
     def measure(
         self, model: MultimodalModel, inputs: Mapping[str, Inputs], rows: np.ndarray
@@ -56,7 +59,8 @@ class Latency:
         return found[0], found[1], frozen
 
     def _once(self, part: Inputs, pick: np.ndarray) -> tuple[float, dict[str, Tensor], int]:
-        key = (id(part.arrays), len(pick))  # trials of a pack share them
+        own = digest(dict(part.params))
+        key = (id(part.column), part.encoder.name, own, part.form, part.tuned, len(pick))
         if key not in self._known:
             module, arrays = part.once(), part.prepare(pick)
             if module is None:
@@ -91,6 +95,14 @@ def median_ms(call: Callable[[], object], device: torch.device) -> float:
             torch.cuda.synchronize(device)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
+
+
+def reset_peak(device: torch.device) -> None:
+    """Let `peak_memory` begin anew, where the system can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with suppress(OSError):  # Linux only
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory(device: torch.device) -> int:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 
 from mmauto.engine.compat import mend_torchvision
-from mmauto.engine.costs import Latency
+from mmauto.engine.costs import Latency, reset_peak
 from mmauto.engine.explain import Take, explain
 from mmauto.engine.features import Features, Inputs
 from mmauto.engine.finetune import FineTuneRun
 from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.memory import out_of_memory
 from mmauto.engine.probe import probe
 from mmauto.engine.random_state import free_memory
 from mmauto.engine.runs import ControlRun, FusionRun, Run
 from mmauto.engine.train_space import FINETUNE
 from mmauto.registry import Registry, load_registry
 from mmauto.views import Predictions
+
+Jobs: TypeAlias = Sequence[TrialJob]
 
 
 class Executor(Runner):
@@ -30,6 +34,7 @@ class Executor(Runner):
         registry: the plugins; loaded here when not given.
         say: receives short sentences on long steps (encoding).
         done: receives every outcome as soon as it is there, before the pack is complete.
+        alive: called whenever a pack has trained an epoch, so that a slow search is no silent one.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Executor(Runner):
         registry: Registry | None = None,
         say: Callable[[str], None] = lambda text: None,
         done: Callable[[Outcome], None] = lambda outcome: None,
+        alive: Callable[[], None] = lambda: None,
     ):
         mend_torchvision()
         torch.set_num_threads(setup.threads)
@@ -46,7 +52,7 @@ class Executor(Runner):
         self.features = Features(setup, self.registry, say)
         self.loss = TaskLoss(setup)
         self.latency = Latency()
-        self.done = done
+        self.done, self.alive = done, alive
 
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
         """Train the jobs in lockstep; a job that fails leaves the others alone."""
@@ -58,20 +64,14 @@ class Executor(Runner):
 
         runs: list[Run] = [self._run(members) for members in packs(jobs)]
         epoch = 0
+        reset_peak(self.features.device)
         while runs:
             values: dict[int, float] = {}
-            broken = advance(runs, values, end)
-            if broken:
-                # alone, the job at fault is known, and its neighbours train on; by now the packs
-                # and what their errors held in memory are gone
-                free_memory()
-                runs += self._apart(broken, epoch, values, end)
+            broken = self._advance(runs, values, end)
+            # by now the packs and what their errors held in memory are gone
+            runs += self._again(broken, epoch, values, end)
             keep = dict(report(epoch, values)) if values else {}
-            for run in list(runs):
-                for outcome in run.settle(keep):
-                    end(outcome)
-                if not run.jobs:
-                    runs.remove(run)
+            runs = [run for run in runs if settled(run, keep, end)]
             epoch += 1
         return [outcomes[job.id] for job in jobs]
 
@@ -108,27 +108,60 @@ class Executor(Runner):
             return ControlRun(self, jobs)
         return (FineTuneRun if FINETUNE in chosen.params else FusionRun)(self, jobs)
 
-    def _apart(
+    def _advance(
+        self, runs: list[Run], values: dict[int, float], end: Callable[[Outcome], None]
+    ) -> list[Jobs]:
+        """An epoch of every run; those that break leave ``runs``: what is to be run again.
+
+        Args:
+            values: receives job id -> validation metric.
+        """
+        broken: list[Jobs] = []
+        for run in list(runs):
+            try:
+                values |= run.advance()
+            except Exception as error:
+                runs.remove(run)
+                broken += smaller(run, error, end)
+            self.alive()
+        return broken
+
+    def _again(
         self,
-        jobs: Sequence[TrialJob],
+        broken: list[Jobs],
         epoch: int,
         values: dict[int, float],
         end: Callable[[Outcome], None],
     ) -> list[Run]:
-        """The jobs of a broken pack, each on its own and as far as the others."""
-        found = []
-        for job in jobs:
-            run = self._run([job])
-            try:
-                for done in range(epoch + 1):
-                    self.features.say(f"training again alone: epoch {done + 1} of {epoch + 1}")
-                    reached = run.advance()
-            except Exception as error:
-                end(run.failed(job, error))
-                continue
-            values |= reached
-            found.append(run)
+        """The jobs of broken packs in smaller ones, as far as the others."""
+        found: list[Run] = []
+        todo = list(broken)
+        while todo:
+            free_memory()
+            todo[:1] = self._caught_up(todo[0], epoch, values, end, found)
         return found
+
+    def _caught_up(
+        self,
+        jobs: Jobs,
+        epoch: int,
+        values: dict[int, float],
+        end: Callable[[Outcome], None],
+        found: list[Run],
+    ) -> list[Jobs]:
+        """Adds a run that is as far as the others to ``found``; or what is to be run instead."""
+        run = self._run(jobs)
+        try:
+            for done in range(epoch + 1):
+                self.features.say(f"training again: epoch {done + 1} of {epoch + 1}")
+                reached = run.advance()
+                if done < epoch and not settled(run, dict.fromkeys(reached, True), end):
+                    return []
+        except Exception as error:
+            return smaller(run, error, end)
+        values |= reached
+        found.append(run)
+        return []
 
     def inputs(self, job: TrialJob) -> dict[str, Inputs]:
         """What the candidate's encoders read or give, by modality."""
@@ -138,25 +171,26 @@ class Executor(Runner):
         )
 
 
-def advance(
-    runs: list[Run], values: dict[int, float], end: Callable[[Outcome], None]
-) -> list[TrialJob]:
-    """An epoch of every run; those that break leave ``runs``, and the jobs of packs are given back.
+def settled(run: Run, keep: Mapping[int, bool], end: Callable[[Outcome], None]) -> bool:
+    """Announce the jobs that end now; whether some go on."""
+    for outcome in run.settle(keep):
+        end(outcome)
+    return bool(run.jobs)
 
-    Args:
-        values: receives job id -> validation metric.
+
+def smaller(run: Run, error: BaseException, end: Callable[[Outcome], None]) -> list[Jobs]:
+    """How the jobs of a run that broke are run again: halves where memory was short, else alone.
+
+    Alone, the job at fault is known, and its neighbours train on; it fails where it was alone.
     """
-    broken = []
-    for run in list(runs):
-        try:
-            values |= run.advance()
-        except Exception as error:
-            runs.remove(run)
-            if len(run.jobs) == 1:
-                end(run.failed(run.jobs[0], error))
-            else:
-                broken += run.jobs
-    return broken
+    jobs = list(run.jobs)
+    if out_of_memory(error) and run.shrink():
+        half = len(jobs) // 2
+        return [part for part in (jobs[:half], jobs[half:]) if part]
+    if len(jobs) > 1:
+        return [[job] for job in jobs]
+    end(run.failed(jobs[0], error))
+    return []
 
 
 def packs(jobs: Sequence[TrialJob]) -> list[list[TrialJob]]:

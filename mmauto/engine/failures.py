@@ -6,7 +6,8 @@ import errno
 import traceback
 
 from mmauto.engine.jobs import Candidate
-from mmauto.engine.train import NotFiniteError
+from mmauto.engine.memory import out_of_memory
+from mmauto.engine.objective import NotFiniteError
 from mmauto.errors import DataError
 from mmauto.registry import Entry, Registry
 from mmauto.views import Failure, FailureKind
@@ -16,10 +17,8 @@ TAIL = 12
 
 def classify(error: BaseException, registry: Registry, candidate: Candidate) -> Failure:
     """The stored form of what ended a trial; the message names the component that raised."""
-    import torch
-
     kind: FailureKind = "plugin"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _allocation(error):
+    if out_of_memory(error):
         kind = "oom"
     elif isinstance(error, NotFiniteError):
         kind = "nan"
@@ -69,8 +68,3 @@ def members(candidate: Candidate) -> list[tuple[str, str]]:
         *(("regulariser", name) for name in candidate.regularisers),
         (candidate.kind, candidate.component),
     ]
-
-
-def _allocation(error: BaseException) -> bool:
-    # torch reports a failed allocation on a CPU as a plain RuntimeError
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)

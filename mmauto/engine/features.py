@@ -25,6 +25,12 @@ from mmauto.registry import Registry
 from mmauto.space import Float, Params
 from mmauto.values import Column, FeatureSpec
 
+KEPT_SHARE = 0.25
+"""Of a GPU's memory that arrays may hold which no trial reads just now."""
+
+MAPPED = 32 << 30
+"""Bytes of arrays on a CPU: they are mapped from the cache's files, which the system can drop."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -80,7 +86,10 @@ class Inputs:
 
 
 class Features:
-    """Makes `Inputs`, each at most once a process, and frozen tokens at most once a machine.
+    """Makes `Inputs`, frozen tokens at most once a machine, and keeps those used last.
+
+    Attributes:
+        kept: bytes of them that are kept at most, the last ones whatever their size.
 
     Raises:
         ConfigError: the limit of the cache is no size.
@@ -91,7 +100,8 @@ class Features:
         self.registry = registry
         self.say = say
         self.device = torch.device(setup.device)
-        self.cache = ArrayCache(Path(setup.cache), cache_limit(), self._waiting)
+        self.cache = ArrayCache(Path(setup.cache), cache_limit(), self._waiting, setup.shelf)
+        self.kept = keepable(self.device)
         self._made: dict[str, Inputs] = {}
         self._samples: dict[str, np.ndarray] = {}
         self._packs: dict[str, set[str]] = {}
@@ -125,7 +135,19 @@ class Features:
             lock = FileLock(self.cache.folder / f"{wanted[:40]}.lock")
             with patiently(lock, self._waiting) if wait else lock.acquire(timeout=0):
                 self._made[wanted] = self._make(key, encoder, params)
-        return replace(self._made[wanted], params=params)
+        return replace(self._latest(wanted), params=params)
+
+    def _latest(self, wanted: str) -> Inputs:
+        """What was made, as the last one used; what was used longest ago goes beyond `kept`."""
+        found = self._made[wanted] = self._made.pop(wanted)
+        sizes = {key: nbytes(part.arrays) for key, part in self._made.items()}
+        total = sum(sizes.values())
+        for key, size in list(sizes.items())[:-1]:
+            if total <= self.kept:
+                break
+            del self._made[key]
+            total -= size
+        return found
 
     def _waiting(self) -> None:
         self.say("waiting for another worker that encodes")
@@ -153,7 +175,7 @@ class Features:
             self._made[wanted] = replace(
                 part, arrays=self._on_device(kept), frozen=False, form=PLAIN
             )
-        return self._made[wanted]
+        return self._latest(wanted)
 
     def _make(self, key: str, encoder: Encoder, params: Params) -> Inputs:
         column = self.setup.dataset.columns[key]
@@ -226,3 +248,15 @@ class Features:
         variance = real.var(0, unbiased=False)
         shared = 0.5 * variance + 0.5 * variance.mean()
         return real.mean(0), shared.sqrt().clamp(min=1e-6)
+
+
+def keepable(device: torch.device) -> int:
+    """Bytes of arrays that are kept for later trials: a share of a GPU, or of memory maps."""
+    if device.type != "cuda":
+        return MAPPED
+    return int(KEPT_SHARE * torch.cuda.get_device_properties(device).total_memory)
+
+
+def nbytes(arrays: Mapping[str, Tensor]) -> int:
+    """Bytes of all of them."""
+    return sum(array.numel() * array.element_size() for array in arrays.values())

@@ -58,9 +58,11 @@ class FineTuneRun(FusionRun):
         if kept and not slot.ended:
             return []
         if kept and self.probe is None and slot.error is None and self._tunable():
+            self.pack.close()  # the head alone is trained again soon
             self.probe, self.pack = Stage(slot, self.data, self.inputs), None
             return []
         self.jobs = []
+        self.pack.close()
         return [self._ending(self._joined(self.probe, slot), not kept and not slot.ended)]
 
     def _tunable(self) -> list[str]:
@@ -84,6 +86,7 @@ class FineTuneRun(FusionRun):
         best = self.probe.slot.best
         model.load_state_dict({n: best.get(n, value) for n, value in model.state_dict().items()})
         second = second_stage(job)
+        self._make_room(model, [second])
         return self._pack([second], [model], rates(model, second))
 
     def _joined(self, probe: Stage | None, slot: Slot) -> Slot:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from mmauto.engine.batches import Data
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.memory import halving
 from mmauto.engine.model import MultimodalModel
 from mmauto.engine.once import precision
 
 SHARE = 0.1
 MOST = 1024
 """So many rows tell a mean loss well enough."""
+
+AT_ONCE = 256
 
 JOINT = "joint"
 
@@ -34,19 +37,27 @@ def side_losses(
     Over the rows with a label, a modality's own over those in which it is there.
     """
     model.eval()
+    with torch.inference_mode(), precision(rows.device):
+        found, _ = halving(
+            lambda size: _means(model, data, loss, torch.split(rows[:MOST], size)), AT_ONCE
+        )
+    return found
+
+
+def _means(
+    model: MultimodalModel, data: Data, loss: TaskLoss, splits: Sequence[Tensor]
+) -> dict[str, float]:
     totals: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
-    rows = rows[:MOST]
-    with torch.inference_mode(), precision(rows.device):
-        for index in torch.split(rows, 256):
-            arrays, present = data.gather(index)
-            batch, result = data.batch(index, present, 1.0), model(arrays, present)
-            parts: dict[str, Mapping[str, Tensor]] = {JOINT: result.outputs}
-            parts |= result.per_modality or {}
-            known = torch.stack(list(batch.observed.values())).any(0)
-            for name, outputs in parts.items():
-                here = known if name == JOINT else known & present[name]
-                total = (loss(outputs, batch) * here).sum()
-                totals[name] = totals.get(name, torch.zeros_like(total)) + total
-                counts[name] = counts.get(name, torch.zeros_like(total)) + here.sum()
+    for index in splits:
+        arrays, present = data.gather(index)
+        batch, result = data.batch(index, present, 1.0), model(arrays, present)
+        parts: dict[str, Mapping[str, Tensor]] = {JOINT: result.outputs}
+        parts |= result.per_modality or {}
+        known = torch.stack(list(batch.observed.values())).any(0)
+        for name, outputs in parts.items():
+            here = known if name == JOINT else known & present[name]
+            total = (loss(outputs, batch) * here).sum()
+            totals[name] = totals.get(name, torch.zeros_like(total)) + total
+            counts[name] = counts.get(name, torch.zeros_like(total)) + here.sum()
     return {name: float(total / counts[name].clamp(min=1)) for name, total in totals.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from mmauto.data.splits import Splits
 from mmauto.space import Params, unscoped
 from mmauto.values import TargetSpec, TaskView
 from mmauto.views import Costs, Failure, Predictions
+
+if TYPE_CHECKING:
+    from mmauto.engine.cache import Shelf
 
 NOTE = "note: "
 """Begins a sentence of a worker that stays, among those on what is going on."""
@@ -71,6 +74,8 @@ class TrialJob:
         soup: so many of a run's best checkpoints may be averaged (`mmauto.engine.soup`); 1: none.
         pack: jobs of one generation with the same text (not empty) have the same shapes and may
             train as one stacked model.
+        checkpoints: a folder in which long training is kept, so that a search that is killed goes
+            on from there; none where it is empty.
     """
 
     id: int
@@ -83,6 +88,7 @@ class TrialJob:
     measure: bool = False
     soup: int = 1
     pack: str = ""
+    checkpoints: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,6 +156,7 @@ class Setup:
         threads: torch threads while training.
         encoding_threads: torch threads while encoding: the cores that a worker has for itself, as
             threads that wait for each other on busy cores are many times slower than one.
+        shelf: where an executor finds what others have encoded whose cache it cannot read.
     """
 
     dataset: Dataset
@@ -162,6 +169,7 @@ class Setup:
     cache: str
     threads: int = 1
     encoding_threads: int = 1
+    shelf: Shelf | None = None
 
     @property
     def task(self) -> TaskView:

@@ -14,6 +14,18 @@ from mmauto.engine.model import MultimodalModel
 from mmauto.values import Batch, FusionResult, Tokens
 
 
+class NotFiniteError(Exception):
+    """The loss or a prediction is NaN or infinite: the trial cannot go on.
+
+    Attributes:
+        component: (kind, name) of the first component whose numbers are not finite, where known.
+    """
+
+    def __init__(self, text: str, component: tuple[str, str] | None = None):
+        super().__init__(text)
+        self.component = component
+
+
 def optional(module: nn.Module, method: str) -> Callable[..., Any] | None:
     """A method that the contract leaves to the plugin, or None where it has none."""
     found = getattr(module, method, None)

@@ -12,31 +12,61 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Listener
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from mmauto.answered import Shown
 from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
+from mmauto.engine.system_memory import oom_kills, peak_of, wait
 from mmauto.errors import MmautoError
-from mmauto.views import Failure, Predictions
+from mmauto.views import Costs, Failure, Predictions
 
 LOG_TAIL = 12
 
+LIVES = 2
+"""So many processes a job may lose while it is alone in them: one may have been killed by hand, or
+for the memory that others took."""
+
 
 class LostExecutorError(Exception):
-    """The child died or fell silent; ``kind`` is ``killed`` or ``timeout``."""
+    """The child died or fell silent.
 
-    def __init__(self, kind: str, message: str, log: str):
+    Attributes:
+        kind: ``killed`` or ``timeout``.
+        log: the last lines that it printed.
+        peak: bytes of memory that it had at most; 0 where that is not known.
+    """
+
+    def __init__(self, kind: str, message: str, log: str, peak: int = 0):
         super().__init__(message)
-        self.kind, self.log = kind, log
+        self.kind, self.log, self.peak = kind, log, peak
+
+
+class Child(Protocol):
+    """The other end of an executor: whoever runs `mmauto.engine.child.serve`."""
+
+    def connect(self, setup: Setup) -> None:
+        """Wait for the child and hand it the setup."""
+
+    def send(self, message: Any) -> None:
+        """Say something to it; raises LostExecutorError where it is gone."""
+
+    def receive(self, silence: float) -> tuple[str, Any]:
+        """Its next word; raises LostExecutorError where none comes for so many seconds."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 class ProcessExecutor(Runner):
     """The `Runner` door to one child process, started again whenever it is lost.
 
     Args:
-        silence: seconds without any word from the child after which it counts as hung.
+        silence: seconds without any word from the child after which it counts as hung. It says
+            one after each epoch of each pack, and while it encodes; a trial may take as long as
+            its epochs do.
         say: receives short sentences on long steps.
         done: receives every outcome as soon as it is there.
     """
@@ -50,7 +80,8 @@ class ProcessExecutor(Runner):
         self.silence, self.say, self.done = silence, say, done
         self.setup: Setup | None = None
         self.closed = False
-        self.child: _Child | None = _Child()  # imports torch while the coordinator prepares
+        # imports torch while the coordinator prepares
+        self.child: Child | None = self._start()
 
     def use(self, setup: Setup) -> None:
         """Give the data; every child gets it once."""
@@ -63,6 +94,10 @@ class ProcessExecutor(Runner):
 
         Alone, the job that killed the child is known and fails, and its neighbours finish.
         """
+        return self._run_pack(jobs, report, LIVES)
+
+    def _run_pack(self, jobs: Sequence[TrialJob], report: Report, lives: int) -> Sequence[Outcome]:
+        start = time.monotonic()
         outcomes: dict[int, Outcome] = {}
         try:
             self._attempt(jobs, report, outcomes)
@@ -70,18 +105,24 @@ class ProcessExecutor(Runner):
             if self.closed:  # by another thread: the search is being stopped
                 raise
             left = [job for job in jobs if job.id not in outcomes]
-            if len(left) == 1:
-                outcomes[left[0].id] = self._failed(left[0], lost)
+            if len(left) == 1 and lives > 1 and lost.kind == "killed":
+                outcomes[left[0].id] = self._run_pack(left, report, lives - 1)[0]
+            elif len(left) == 1:
+                spent = time.monotonic() - start
+                outcomes[left[0].id] = self._failed(left[0], lost, spent)
             else:
                 for job in left:
-                    outcomes[job.id] = self.run_pack([job], report)[0]
+                    outcomes[job.id] = self._run_pack([job], report, lives)[0]
         return [outcomes[job.id] for job in jobs]
 
-    def _failed(self, job: TrialJob, lost: LostExecutorError) -> Outcome:
+    def _failed(self, job: TrialJob, lost: LostExecutorError, seconds: float) -> Outcome:
         kind: Any = lost.kind
         chosen = job.candidate
         text = f"{chosen.kind} {chosen.component!r}: {lost}"
-        outcome = Outcome(job.id, "failed", failure=Failure(kind, text, lost.log))
+        outcome = Outcome(
+            job.id, "failed", seconds=seconds, costs=Costs(seconds, peak_memory=lost.peak),
+            failure=Failure(kind, text, lost.log),
+        )  # fmt: skip
         self.done(outcome)
         return outcome
 
@@ -117,10 +158,10 @@ class ProcessExecutor(Runner):
     def _talk(self, work: Any, hear: Mapping[str, Callable[[Any], None]]) -> None:
         """Hand out work and hear what the child says until it has ended."""
         assert self.setup is not None, "use() comes first"
-        if self.child is None:
-            self.child = _Child()
-            self.child.connect(self.setup)
         try:
+            if self.child is None:
+                self.child = self._start()
+                self.child.connect(self.setup)
             self.child.send(work)
             while True:
                 word, content = self.child.receive(self.silence)
@@ -128,7 +169,7 @@ class ProcessExecutor(Runner):
                     return
                 if word == "say":
                     self.say(content)
-                else:
+                elif word != "alive":
                     hear[word](content)
         except BaseException:  # lost, or Ctrl-C in the coordinator: half-done work is void
             self._end()
@@ -138,6 +179,10 @@ class ProcessExecutor(Runner):
         """End the child, at once and for good."""
         self.closed = True
         self._end()
+
+    def _start(self) -> Child:
+        """A fresh child, wherever this executor's children live."""
+        return _Child()
 
     def _end(self) -> None:
         child, self.child = self.child, None
@@ -171,6 +216,7 @@ class _Child:
         self.process.stdin.write(json.dumps([self.listener.address, key.hex()]) + "\n")
         self.process.stdin.flush()
         self.connection: Connection | None = None
+        self.oom_kills = oom_kills()
 
     def connect(self, setup: Setup) -> None:
         """Wait for the child and hand it the setup.
@@ -211,24 +257,29 @@ class _Child:
                 raise LostExecutorError(
                     "timeout",
                     f"a trial must report at least every {silence:g} seconds, this one did not; "
-                    "its process was ended",
-                    self.tail(),
-                )
+                    "its process was ended (where an epoch takes longer, raise --trial-timeout)",
+                    self.tail(), peak_of(self.process.pid),
+                )  # fmt: skip
             message: tuple[str, Any] = self.connection.recv()
             return message
         except (EOFError, OSError):
             raise self._lost() from None
 
     def _lost(self) -> LostExecutorError:
-        self.process.wait()
+        peak = wait(self.process)
         code = self.process.returncode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return LostExecutorError(
             "killed",
             f"the executor's process ended with {how} while this trial ran"
-            + (" (out of memory, or killed by hand)" if code == -9 else ""),
-            self.tail(),
-        )
+            + (f" ({self._why()})" if code == -9 else ""),
+            self.tail(), peak,
+        )  # fmt: skip
+
+    def _why(self) -> str:
+        if oom_kills() > self.oom_kills:
+            return "memory ran out and the system ended it; fewer --workers need less"
+        return "out of memory, or killed by hand"
 
     def tail(self) -> str:
         """The last lines that the child printed."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias, TypeVar
 
 import torch
+from torch import nn
 
 T = TypeVar("T")
 RandomState: TypeAlias = tuple[torch.Tensor, list[torch.Tensor]]
@@ -41,6 +43,20 @@ def alike(items: Iterable[T]) -> Iterator[T]:
         else:
             set_random_state(start)
         yield item
+
+
+@contextmanager
+def untouched(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Leave random streams and the modules' buffers as they were found."""
+    start = random_state()
+    buffers = [(b, b.clone()) for module in modules for b in module.buffers()]
+    try:
+        yield
+    finally:
+        set_random_state(start)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
 
 def free_memory() -> None:

@@ -17,10 +17,12 @@ from mmauto.engine.costs import peak_memory
 from mmauto.engine.entries import FORMS
 from mmauto.engine.failures import classify
 from mmauto.engine.features import Inputs
-from mmauto.engine.jobs import Outcome, TrialJob
+from mmauto.engine.jobs import NOTE, Outcome, TrialJob
+from mmauto.engine.memory import Room, room_for
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel, count, seeded_build
 from mmauto.engine.random_state import random_state, seeded_state, set_random_state
+from mmauto.engine.remember import Memory
 from mmauto.engine.save import save_control, save_model
 from mmauto.engine.soup import greedy_soup
 from mmauto.engine.train import Pack, Slot, check_defined, predict
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 PACKS = "packs.json"
 """Which form trains which pack, beside the forms that encoders run in."""
+
+ROOMS = "rooms.json"
+"""How many rows fit into the memory, where more did not."""
 
 
 class Run(ABC):
@@ -61,8 +66,13 @@ class Run(ABC):
         curve, losses = self.history(job)
         return Outcome(
             job.id, "failed", curve=curve, losses=losses, seconds=self.seconds,
+            costs=Costs(self.seconds, peak_memory=peak_memory(self.executor.features.device)),
             failure=classify(error, self.executor.registry, job.candidate),
         )  # fmt: skip
+
+    def shrink(self) -> bool:
+        """It was out of memory: whether its jobs can be run again with less."""
+        return len(self.jobs) > 1
 
     def history(self, job: TrialJob) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """A job's validation metrics and losses so far."""
@@ -108,6 +118,7 @@ class FusionRun(Run):
     def __init__(self, executor: Executor, jobs: Sequence[TrialJob]):
         super().__init__(executor, jobs)
         self.pack: Pack | None = None
+        self.room: Room | None = None
         self.preparing = 0.0
         """Seconds before training, a trial: encoding, building, choosing a form."""
 
@@ -132,7 +143,9 @@ class FusionRun(Run):
                 for job in self.jobs
             }
         )
-        return self._pack(self.jobs, [self._build(job) for job in self.jobs])
+        first = self._build(self.jobs[0])
+        self._make_room(first, self.jobs)
+        return self._pack(self.jobs, [first, *(self._build(job) for job in self.jobs[1:])])
 
     def _read(self, inputs: Mapping[int, Mapping[str, Inputs]]) -> None:
         """What the models read from now on, by job."""
@@ -155,7 +168,35 @@ class FusionRun(Run):
     ) -> Pack:
         own = self.executor
         memory = Path(own.setup.cache) / FORMS / PACKS
-        return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates)
+        return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates, self.room)
+
+    def _make_room(self, model: MultimodalModel, jobs: Sequence[TrialJob]) -> None:
+        """Look what is known of such models; a pack that is too large is refused."""
+        own, job = self.executor, jobs[0]
+        known = Memory(Path(own.setup.cache) / FORMS / ROOMS)
+        size = min(int(job.candidate.params["train/batch_size"]), len(own.setup.splits.train))
+        room = room_for(known, model, self.data, len(jobs), size, own.features.device)
+        self.room = room
+        room.check()
+        if room.part < size:
+            norms = "; its norms over batches see one part at a time" if room.norms else ""
+            own.features.say(
+                f"{NOTE}{job.candidate.component}: batches of {size} rows do not fit into the "
+                f"memory and are trained in parts of {room.part}, a step a batch as before{norms}"
+            )
+
+    def shrink(self) -> bool:
+        """See `Run.shrink`."""
+        return super().shrink() if self.room is None else self.room.halve()
+
+    def failed(self, job: TrialJob, error: BaseException) -> Outcome:
+        """See `Run.failed`; where a batch could not be trained in parts, it says why."""
+        outcome = super().failed(job, error)
+        failure, room = outcome.failure, self.room
+        if failure is None or room is None or failure.kind != "oom" or not room.whole:
+            return outcome
+        text = f"{failure.message}; the batch cannot be trained in parts, as {room.whole}"
+        return replace(outcome, failure=replace(failure, message=text))
 
     def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
         """See `Run.settle`; those that stay move together."""

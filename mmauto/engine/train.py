@@ -17,33 +17,22 @@ import torch
 from torch import Tensor, nn
 
 from mmauto.engine.batches import Data, batches
+from mmauto.engine.checkpoint import Checkpoint
 from mmauto.engine.held_out import hold_out, side_losses
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.memory import Room, halving, state_bytes
 from mmauto.engine.metrics import METRICS, score
-from mmauto.engine.model import MultimodalModel
-from mmauto.engine.objective import augmented, first_odd, optional
+from mmauto.engine.model import Arrays, MultimodalModel
+from mmauto.engine.objective import NotFiniteError, augmented, first_odd, optional
 from mmauto.engine.once import precision
 from mmauto.engine.optimise import Optimiser, Schedule
 from mmauto.engine.packed.choose import choose
 from mmauto.engine.packed.form import Alone, Form, trained
-from mmauto.engine.random_state import random_state, set_random_state
+from mmauto.engine.packed.parts import InParts
+from mmauto.engine.random_state import RandomState, random_state, set_random_state, untouched
 from mmauto.errors import DataError
-
-EVALUATION_ROWS = 2048
-"""So many rows are predicted at once, those of all models of a pack counted."""
-
-
-class NotFiniteError(Exception):
-    """The loss or a prediction is NaN or infinite: the trial cannot go on.
-
-    Attributes:
-        component: (kind, name) of the first component whose numbers are not finite, where known.
-    """
-
-    def __init__(self, text: str, component: tuple[str, str] | None = None):
-        super().__init__(text)
-        self.component = component
+from mmauto.values import Batch
 
 
 @dataclass
@@ -53,6 +42,7 @@ class Slot:
     Attributes:
         best: the model's state at its best epoch; see `Slot.rewind`.
         kept: value (signed) and state of the best epochs, where a soup is wanted.
+        ahead: value and loss of epochs that were trained before a kill and are still to be told.
         error: what ended it.
         seconds: its share of the pack's time.
     """
@@ -65,6 +55,7 @@ class Slot:
     losses: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     kept: list[tuple[float, dict[str, Tensor]]] = field(default_factory=list)
+    ahead: list[tuple[float, float]] = field(default_factory=list)
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -77,6 +68,18 @@ class Slot:
             or epoch + 1 >= self.job.epochs
             or epoch - self.best_epoch >= self.job.patience
         )
+
+    def tell(self, value: float, sign: float) -> bool:
+        """Take in an epoch's value; whether it is the best one so far.
+
+        Args:
+            sign: 1 where more of the metric is better, else -1.
+        """
+        self.curve.append(value)
+        better = math.isnan(self.value) or sign * value > sign * self.value
+        if better:
+            self.value, self.best_epoch = value, len(self.curve) - 1
+        return better
 
     def keep(self, value: float) -> None:
         """Remember the state of this epoch if it is among the best ones."""
@@ -97,6 +100,10 @@ class Pack:
         jobs: with equal seeds, epochs and batch sizes.
         memory: where measured forms are remembered; see `mmauto.engine.packed.choose`.
         rates: a factor of the learning rate for each trained parameter; 1 unless given.
+        room: what of it fits into the memory; all of it unless given.
+
+    Raises:
+        TooLargeError: it would not fit.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class Pack:
         setup: Setup,
         memory: Path,
         rates: Sequence[float] = (),
+        room: Room | None = None,
     ):
         self.slots = [Slot(job, model) for job, model in zip(jobs, models, strict=True)]
         self.data, self.loss, self.setup = data, loss, setup
@@ -126,20 +134,43 @@ class Pack:
         self.augment = torch.Generator(device=self.device).manual_seed(job.seed + 2)
         self.sign = 1.0 if METRICS[setup.metric].maximise else -1.0
         self.step = 0
-        self.form = self._form(memory)
+        self.form = self._form(memory, room)
         own = [job.candidate.params for job in jobs]
         self.optimiser = Optimiser(own, self._trained(), rates)
+        if room is not None and self.device.type == "cuda":
+            self._probe(room)
+        # a regulariser that listens has a memory of its own
+        kept = job.checkpoints and not listens
+        self.checkpoint = Checkpoint(Path(job.checkpoints)) if kept else None
+        self.random: RandomState | None = None
+        if self.checkpoint is not None:
+            self.checkpoint.restore(self)
 
-    def _form(self, memory: Path) -> Form:
+    def _form(self, memory: Path, room: Room | None) -> Form:
         models = [slot.model for slot in self.slots]
-        if len(models) == 1:
-            return Alone(models, self.loss)
+        if len(models) > 1:
+            return choose(models, self.loss, *self._sample(), memory)
+        if room is not None and room.part < self.size:
+            return InParts(models[0], self.loss, room.part)
+        return Alone(models, self.loss)
+
+    def _sample(self) -> tuple[Arrays, Batch]:
         index = self.rows[: self.size]
         arrays, present = self.data.gather(index)
-        return choose(models, self.loss, arrays, self.data.batch(index, present, 0.0), memory)
+        return arrays, self.data.batch(index, present, 0.0)
+
+    def _probe(self, room: Room) -> None:
+        copies = 1 + (self.slots[0].job.soup if self.slots[0].job.soup > 1 else 0)
+        later = copies * sum(state_bytes(slot.model) for slot in self.slots)
+        self.form.mode(True)
+        with untouched([slot.model for slot in self.slots]):
+            room.probe(lambda: self.form.gradients(*self._sample()), later, self.device)
 
     def epoch(self) -> None:
         """Train and validate once; a slot whose numbers are not finite gets an ``error``."""
+        if self.slots[0].ahead:
+            self._tell_again()
+            return
         start = time.perf_counter()
         self.form.mode(True)
         total = torch.zeros(len(self.slots), device=self.device)
@@ -165,6 +196,17 @@ class Pack:
         spent = (time.perf_counter() - start) / len(self.slots)
         for slot in self.slots:
             slot.seconds += spent
+        if self.checkpoint is not None and not any(slot.error for slot in self.slots):
+            self.checkpoint.keep(self)
+
+    def _tell_again(self) -> None:
+        """An epoch that was trained before the search was killed."""
+        for slot in self.slots:
+            value, loss = slot.ahead.pop(0)
+            slot.losses.append(loss)
+            slot.tell(value, self.sign)
+        if not self.slots[0].ahead and self.random is not None:
+            set_random_state(self.random)
 
     def _listen(self) -> None:
         for slot in self.slots:
@@ -189,9 +231,7 @@ class Pack:
             except DataError as error:
                 slot.error = error
                 continue
-            slot.curve.append(value)
-            if math.isnan(slot.value) or self.sign * value > self.sign * slot.value:
-                slot.value, slot.best_epoch = value, len(slot.curve) - 1
+            if slot.tell(value, self.sign):
                 slot.best = {n: t.clone() for n, t in slot.model.state_dict().items()}
             if slot.job.soup > 1:
                 slot.keep(self.sign * value)
@@ -206,6 +246,13 @@ class Pack:
             models = [slot.model for slot in self.slots]
             self.form = (Alone if len(models) == 1 else type(self.form))(models, self.loss)
             self.optimiser.keep(places, self._trained())
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Nothing of it is needed any more."""
+        if self.checkpoint is not None:
+            self.checkpoint.forget()
 
     def _trained(self) -> list[list[nn.Parameter]]:
         return [trained(slot.model) for slot in self.slots]
@@ -231,12 +278,14 @@ def predict_all(
     """For each model of a form, {target: (len(rows), width)} probabilities or numbers."""
     device, count = next(iter(data.present.values())).device, len(form.models)
     form.mode(False)
-    parts: list[dict[str, Tensor]] = []
+    where = torch.from_numpy(np.asarray(rows)).to(device)
+
+    def outputs(at_once: int) -> dict[str, Tensor]:
+        parts = [form.outputs(*data.gather(index)) for index in torch.split(where, at_once)]
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
     with torch.inference_mode(), precision(device):
-        where = torch.from_numpy(np.asarray(rows)).to(device)
-        for index in torch.split(where, max(1, EVALUATION_ROWS // count)):
-            parts.append(form.outputs(*data.gather(index)))
-    whole = {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+        whole, form.at_once = halving(outputs, form.at_once)
     found = loss.predictions({name: value.flatten(0, 1) for name, value in whole.items()})
     split = {name: np.split(value, count) for name, value in found.items()}
     return [{name: value[place] for name, value in split.items()} for place in range(count)]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from mmauto.blocks import Block, Code, Figure, Gallery, Headline, Table, Text
+from mmauto.blocks import Block, Code, Figure, Fold, Gallery, Headline, Table, Text
 from mmauto.report.gallery import render_gallery
 from mmauto.report.thin import MOST_POINTS, thinned
 
@@ -45,7 +45,15 @@ def render_block(block: Block, name: str) -> str:
         return render_figure(block, name)
     if isinstance(block, Gallery):
         return render_gallery(block)
+    if isinstance(block, Fold):
+        return render_fold(block, name)
     return render_code(block)
+
+
+def render_fold(fold: Fold, name: str) -> str:
+    """Hidden until its title is clicked; paper shows all."""
+    inside = "".join(render_block(block, f"{name}-{n}") for n, block in enumerate(fold.blocks))
+    return f'<details class="fold"><summary>{escape(fold.title)}</summary>{inside}</details>'
 
 
 def render_headline(headline: Headline) -> str:

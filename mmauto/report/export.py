@@ -38,7 +38,7 @@ def write_whole(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.tmp")
-    fresh.write_bytes(text.encode())
+    fresh.write_bytes(text.encode(errors="replace"))  # half a character, of a plugin's text
     fresh.replace(path)
 
 

@@ -56,6 +56,7 @@ const figures = (() => {
 
   // ---------------------------------------------------------------------------- drawing
   const drawOne = ({ place, figure }) => {
+    if (place.closest("details:not([open])")) return;  // drawn when it is opened
     Plotly.react(place, figure.data.map(coloured), dressed(figure.layout, place.clientWidth < 600),
       { responsive: false, displaylogo: false, displayModeBar: false });
   };
@@ -75,6 +76,7 @@ const figures = (() => {
     };
     next();
   };
+  const inside = (part) => plots.filter(({ place }) => part.contains(place)).forEach(drawOne);
   let timer, width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth === width) return;  // a phone hides its address bar
@@ -126,5 +128,5 @@ const figures = (() => {
     return [heads.map(spoken), ...lines.map((line) => heads.map((head) => spoken(line[head])))];
   };
 
-  return { draw, drawNow, rows };
+  return { draw, drawNow, inside, rows };
 })();

@@ -113,6 +113,10 @@
     });
   }
 
+  for (const fold of all(".fold")) {
+    fold.addEventListener("toggle", () => { if (fold.open) figures.inside(fold); });
+  }
+
   // ---------------------------------------------- paper is light and narrow, and shows all
   let chosen, folded;
   addEventListener("beforeprint", () => {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmauto.blocks import Block
 from mmauto.contracts import Section
+from mmauto.engine.metrics import METRICS
 from mmauto.report.blocks import render_block
 from mmauto.views import StudyView
 
@@ -64,7 +65,7 @@ def _header(view: StudyView) -> str:
     return (
         f'<header><div><p class="kicker">mmauto study</p><h1>{escape(view.name)} {badge}</h1>'
         f'<p class="facts">task {escape(view.task.name)} · target {escape(view.task.primary)} by '
-        f"{escape(view.task.metric.replace('_', ' '))} · rows: {escape(rows)}{day}</p></div>"
+        f"{escape(METRICS[view.task.metric].label)} · rows: {escape(rows)}{day}</p></div>"
         '<button type="button" id="theme" aria-label="switch between light and dark">'
         "light / dark</button></header>"
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmauto.blocks import Block, Figure
+from mmauto.blocks import Block, Figure, unfolded
 from mmauto.contracts import Section
 from mmauto.errors import ConfigError
 from mmauto.views import StudyView
@@ -42,7 +42,7 @@ def figures_of(view: StudyView, sections: Sequence[Section]) -> list[tuple[str, 
 
 def named(section: str, blocks: Sequence[Block]) -> list[tuple[str, Figure]]:
     """The figures among a section's blocks."""
-    figures = [block for block in blocks if isinstance(block, Figure)]
+    figures = [block for block in unfolded(blocks) if isinstance(block, Figure)]
     return [(f"{section}-{place}", figure) for place, figure in enumerate(figures, 1)]
 
 

@@ -1,21 +1,40 @@
-"""Opening a study's database: pragmas, schema version, migrations."""
+"""Opening a database: connections, schema version, migrations."""
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, event, insert, inspect, select, text
+from sqlalchemy import URL, Connection, Engine, event, insert, inspect, make_url, select, text
 
 from mmauto.errors import StoreError
+from mmauto.storage import complete
 from mmauto.store import schema
+from mmauto.store.lasting import is_lost, reason
 from mmauto.version import __version__
 
 MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {}
 """From a version to the next one, by name: ``{1: add_column_x}`` leads from 1 to 2."""
 
 BUSY_SECONDS = 30
+
+OPEN_SECONDS = 3.0
+"""For so long a server may be restarting before it counts as away."""
+
+LIBPQ: Mapping[str, int] = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+}  # fmt: skip
+"""A PostgreSQL server that is gone is noticed within a minute; seconds, but for the count."""
+
+MAKING = 0x6D6D6175746F
+"""The advisory lock of a PostgreSQL database while its tables are made."""
 
 
 def sqlite_url(path: Path) -> str:
@@ -26,31 +45,82 @@ def sqlite_url(path: Path) -> str:
 def connect(url: str) -> Engine:
     """An engine on a database of this release's schema, which is made or migrated as needed.
 
+    Args:
+        url: without a password; see `mmauto.storage`.
+
     Raises:
-        StoreError: it is no database, or a newer release wrote it.
+        StoreError: it is no database, its driver is missing, or a newer release wrote it.
     """
-    engine = sqlalchemy.create_engine(url)
+    return _opened(url, make=True)[0]
+
+
+def found(url: str) -> Engine | None:
+    """As `connect`, but None, and nothing is written, where the database has no studies' tables.
+
+    Raises:
+        StoreError: as `connect`.
+    """
+    file = make_url(url)
+    if file.get_backend_name() == "sqlite" and _empty(Path(str(file.database))):
+        return None  # opening it would make it a database
+    engine, there = _opened(url, make=False)
+    if there:
+        return engine
+    engine.dispose()
+    return None
+
+
+def new_engine(url: str, **options: Any) -> Engine:
+    """An engine, before anything is known of the database.
+
+    Raises:
+        StoreError: SQLAlchemy does not know the kind of database, or its driver is missing.
+    """
+    target = complete(url)
+    if target.get_backend_name() == "sqlite":
+        target = _untouched(target)
+    else:
+        options["pool_pre_ping"] = True
+    if target.drivername.startswith(("postgresql+psycopg", "postgresql:")):
+        given = {name: value for name, value in LIBPQ.items() if name not in target.query}
+        options["connect_args"] = given
+    try:
+        engine = sqlalchemy.create_engine(target, **options)
+    except (ModuleNotFoundError, sqlalchemy.exc.NoSuchModuleError) as error:
+        raise StoreError(
+            f"a database needs its driver, that of {url} cannot be used ({error}); for PostgreSQL "
+            "`pip install mmauto[postgres]` and postgresql+psycopg://user@host/database"
+        ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _pragmas)
-    try:
-        with engine.begin() as connection:
-            _prepare(connection, url)
-    except sqlalchemy.exc.DatabaseError as error:
-        engine.dispose()
-        raise StoreError(
-            f"a study needs a database that can be read and written, {url} is not one: "
-            f"{error.orig}; restore it from a copy, or choose another --name"
-        ) from error
-    except StoreError:
-        engine.dispose()
-        raise
     return engine
+
+
+def alone(connection: Connection, key: int = MAKING) -> None:
+    """Wait until no other transaction is past this point; ends with the transaction."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def _empty(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
+
+
+def _untouched(url: URL) -> URL:
+    """A file in a folder that cannot be written is read as it is: a log beside it is impossible."""
+    path = Path(str(url.database))
+    if not path.exists() or os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists():
+        return url
+    query = {"immutable": "1", "uri": "true"}
+    return url.set(database=f"file:{quote(str(path.absolute()))}", query=query)
 
 
 def _pragmas(connection: sqlalchemy.engine.interfaces.DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout = {BUSY_SECONDS * 1000}",
+        f"busy_timeout = {BUSY_SECONDS * 1000:.0f}",
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
@@ -59,21 +129,75 @@ def _pragmas(connection: sqlalchemy.engine.interfaces.DBAPIConnection, _: object
     cursor.close()
 
 
-def _prepare(connection: Connection, url: str) -> None:
-    if not inspect(connection).has_table(schema.schema.name):
-        schema.metadata.create_all(connection)
-        connection.execute(
-            insert(schema.schema).values(version=schema.VERSION, written_by=__version__)
+def _opened(url: str, make: bool) -> tuple[Engine, bool]:
+    """An engine, and whether the tables are there."""
+    engine = new_engine(url)
+    until = time.monotonic() + OPEN_SECONDS
+    try:
+        while True:
+            try:
+                return engine, _prepared(engine, url, make)
+            except sqlalchemy.exc.DatabaseError as error:
+                if not is_lost(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+    except sqlalchemy.exc.DatabaseError as error:
+        engine.dispose()
+        remedy = (
+            "free space, restore it from a copy, or choose another --name"
+            if engine.dialect.name == "sqlite"
+            else "see that its server runs and lets you in: a password comes from the URL of "
+            "--storage, or for PostgreSQL from PGPASSWORD or ~/.pgpass"
         )
-        return
-    version, writer = connection.execute(
-        select(schema.schema.c.version, schema.schema.c.written_by)
-    ).one()
-    if version > schema.VERSION:
+        raise StoreError(
+            f"a study needs a database that can be read and written, {url} is not one: "
+            f"{reason(error)}; {remedy}"
+        ) from error
+    except StoreError:
+        engine.dispose()
+        raise
+
+
+def _prepared(engine: Engine, url: str, make: bool) -> bool:
+    with engine.connect() as connection:
+        version = _version(connection, url)
+    if version == schema.VERSION or (version is None and not make):
+        return version is not None
+    if version is not None and engine.dialect.name == "sqlite":
+        _keep_copy(engine, version)
+    with engine.begin() as connection:
+        alone(connection)
+        version = _version(connection, url)  # another process may have been faster
+        if version is None:
+            schema.metadata.create_all(connection)
+            row = {"version": schema.VERSION, "written_by": __version__}
+            connection.execute(insert(schema.schema).values(**row))
+        for step in range(version or schema.VERSION, schema.VERSION):
+            MIGRATIONS[step](connection)
+            connection.execute(text(f"UPDATE {schema.schema.name} SET version = {step + 1}"))
+    return True
+
+
+def _version(connection: Connection, url: str) -> int | None:
+    """The schema's version; None where there are no tables."""
+    if not inspect(connection).has_table(schema.schema.name):
+        return None
+    row = connection.execute(select(schema.schema.c.version, schema.schema.c.written_by)).first()
+    if row is not None and row.version > schema.VERSION:
         raise StoreError(
             f"this mmauto {__version__} reads schema {schema.VERSION}, {url} has schema "
-            f"{version}, written by mmauto {writer}; upgrade mmauto to continue the study"
+            f"{row.version}, written by mmauto {row.written_by}; upgrade mmauto to continue the "
+            "study"
         )
-    for step in range(version, schema.VERSION):
-        MIGRATIONS[step](connection)
-        connection.execute(text(f"UPDATE {schema.schema.name} SET version = {step + 1}"))
+    return None if row is None else row.version
+
+
+def _keep_copy(engine: Engine, version: int) -> None:
+    """Beside the file, as it is before a migration."""
+    path = Path(f"{engine.url.database}.schema-{version}")
+    if path.exists():
+        return
+    fresh = path.with_name(f"{path.name}.tmp")
+    with closing(engine.raw_connection()) as source, closing(sqlite3.connect(fresh)) as copy:
+        source.driver_connection.backup(copy)  # type: ignore[union-attr]
+    fresh.replace(path)

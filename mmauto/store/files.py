@@ -12,6 +12,9 @@ import numpy as np
 from mmauto.errors import StoreError
 from mmauto.views import Predictions
 
+CHECKPOINTS = "checkpoints"
+"""The folder of training in progress; see `mmauto.engine.checkpoint`."""
+
 PREDICTIONS = "predictions"
 TRUTH = f"{PREDICTIONS}/truth.npz"
 SUBGROUPS = "subgroups/"
@@ -53,9 +56,18 @@ def save_truth(
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write an ``.npz`` under a temporary name and rename it."""
     fresh = path.with_suffix(".tmp")
-    with fresh.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        fresh.replace(path)
+    except OSError:  # e.g. a full disk, which half a file would keep full
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def stored_predictions(folder: Path) -> bool:
+    """Whether trials of a study in ``folder`` have left predictions."""
+    return any((folder / PREDICTIONS).glob("[0-9]*.npz"))
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

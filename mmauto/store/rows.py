@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, Row, select
+from sqlalchemy import Connection, Engine, Row, select
 
+from mmauto.store.lasting import lasting
 from mmauto.store.schema import epochs, trials
 from mmauto.values import TargetSpec, TaskView
 from mmauto.views import Failure
@@ -40,9 +41,26 @@ def history(
     )
     curves: dict[int, list[float]] = {}
     losses: dict[int, list[float]] = {}
-    with engine.connect() as connection:
-        for trial, value, loss in connection.execute(query):
-            curves.setdefault(trial, []).append(value)
-            if loss is not None:
-                losses.setdefault(trial, []).append(loss)
+    for trial, value, loss in lasting(engine, lambda connection: connection.execute(query).all()):
+        curves.setdefault(trial, []).append(value)
+        if loss is not None:
+            losses.setdefault(trial, []).append(loss)
     return {t: tuple(v) for t, v in curves.items()}, {t: tuple(v) for t, v in losses.items()}
+
+
+def begun(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The ids of trials that are there already, in the order of ``rows``; empty unless all are."""
+    query = select(trials.c.id, trials.c.arm, trials.c.purpose, trials.c.number).where(
+        (trials.c.study_id == rows[0]["study_id"])
+        & trials.c.number.in_({row["number"] for row in rows})
+    )
+    there = {(r.arm, r.purpose, r.number): r.id for r in connection.execute(query)}
+    wanted = [(row["arm"], row["purpose"], row["number"]) for row in rows]
+    return [there[key] for key in wanted] if there.keys() >= set(wanted) else []
+
+
+def writable(text: str | None) -> str | None:
+    """Text that any database takes: PostgreSQL has no NUL, and nothing encodes a lone surrogate."""
+    if text is None:
+        return None
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

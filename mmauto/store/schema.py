@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     Column,
+    Dialect,
     Float,
     ForeignKey,
     Integer,
@@ -12,11 +16,28 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 
 VERSION = 1
 """Raised by each migration in `MIGRATIONS`."""
+
+
+class _JsonText(TypeDecorator[Any]):
+    """JSON as Python writes it: the types of servers refuse NaN."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value)
+
+
+Json = _JsonText().with_variant(JSON(), "sqlite")
 
 metadata = MetaData()
 
@@ -33,10 +54,10 @@ studies = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("created", Float, nullable=False),  # Unix seconds
-    Column("config", JSON, nullable=False),
-    Column("task", JSON, nullable=False),
-    Column("facts", JSON, nullable=False),  # rows, ceiling, notes, fingerprint
-    Column("environment", JSON, nullable=False),
+    Column("config", Json, nullable=False),
+    Column("task", Json, nullable=False),
+    Column("facts", Json, nullable=False),  # rows, ceiling, notes, fingerprint
+    Column("environment", Json, nullable=False),
     Column("command", Text, nullable=False),
     Column("state", String(20), nullable=False),  # searching, confirming, finished
     Column("seconds", Float, nullable=False, default=0.0),  # spent by all runs so far
@@ -53,7 +74,7 @@ arms = Table(
     Column("component", String(100), nullable=False),
     Column("stage", String(30), nullable=False),
     Column("summary", Text, nullable=False),
-    Column("importances", JSON, nullable=False),
+    Column("importances", Json, nullable=False),
     Column("parked", Integer, nullable=False, default=0),
     UniqueConstraint("study_id", "name"),
 )
@@ -70,12 +91,12 @@ trials = Table(
     Column("seed", Integer, nullable=False),
     Column("source", Integer),  # the search trial that a confirmation repeats
     Column("state", String(10), nullable=False),  # running, complete, pruned, failed
-    Column("params", JSON, nullable=False),
+    Column("params", Json, nullable=False),
     Column("value", Float),
     Column("best_epoch", Integer),
     Column("started", Float, nullable=False, default=0.0),
     Column("seconds", Float, nullable=False, default=0.0),
-    Column("costs", JSON, nullable=False),
+    Column("costs", Json, nullable=False),
     Column("predictions", String(200)),  # a file beside the database
     Column("failure_kind", String(10)),
     Column("failure_message", Text),

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from sqlalchemy import Connection, Engine, Row, Update, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
+from mmauto.errors import StoreError
 from mmauto.space import Params
-from mmauto.store.database import connect, sqlite_url
-from mmauto.store.files import PREDICTIONS, SUBGROUPS, TRUTH, load_arrays, save_arrays, under
-from mmauto.store.rows import failure_of, history, task_of
+from mmauto.store.database import connect, found, sqlite_url
+from mmauto.store.files import PREDICTIONS, save_arrays, stored_predictions
+from mmauto.store.lasting import lasting
+from mmauto.store.place import FILE, HOME, home, new_place, place_of, taken
+from mmauto.store.reading import StudyReader
+from mmauto.store.rows import begun, writable
 from mmauto.store.schema import arms, epochs, studies, trials
 from mmauto.store.writer import Writer
 from mmauto.values import TaskView
-from mmauto.views import ArmView, ConfirmationView, Costs, Predictions, TrialView
+from mmauto.views import ArmView
 
 if TYPE_CHECKING:
     from mmauto.engine.jobs import Outcome
-
-BEFORE: Mapping[str, Any] = {"pack": 1, "finetune": "none"}
-"""Settings that studies were stored without, and what they were then; all others newer than a study
-count as their defaults."""
-
-MOST_VALIDATED = 100
-"""Trials an arm whose predictions are read to tell the luck of choosing."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +41,52 @@ class NewTrial:
     source: int | None = None
 
 
-class StudyStore:
-    """The only door to a study's tables and to the prediction files beside them.
+class StudyStore(StudyReader):
+    """The only door to a study's tables and to the prediction files in its folder.
 
     One process writes (the coordinator); any number may read.
+
+    Attributes:
+        fence: is called before each transaction that writes; see `mmauto.store.lease.held`.
     """
 
     def __init__(self, engine: Engine, folder: Path, row: Row[Any]):
-        self.engine, self.folder = engine, folder
-        self.id: int = row.id
-        self.name: str = row.name
-        self.config: Mapping[str, Any] = {**BEFORE, **row.config}
-        self.facts: Mapping[str, Any] = row.facts
-        self.environment: Mapping[str, Any] = row.environment
-        self.command: str = row.command
-        self.created: float = row.created
-        self.task = task_of(row.task)
+        super().__init__(engine, folder, row)
+        self.fence: Callable[[], None] = lambda: None
         self._writer: Writer | None = None
 
     @staticmethod
     def url(folder: Path) -> str:
-        """The database of the study in ``folder``."""
-        return sqlite_url(folder / "study.db")
+        """The database in ``folder``, of a study that shares none."""
+        return sqlite_url(folder / FILE)
 
     @classmethod
     def open(cls, folder: Path) -> StudyStore | None:
-        """The study in ``folder``, or None where there is none yet."""
-        if not (folder / "study.db").exists():
+        """The study in ``folder``, or None where there is none yet; nothing is written.
+
+        Raises:
+            StoreError: its database cannot be read, or has lost the study.
+        """
+        place = place_of(folder)
+        engine = found(place.url) if place is not None else None
+        row = None
+        if place is not None and engine is not None:
+            query = select(studies)
+            named = query.where(studies.c.name == place.study) if place.study else query
+            row = lasting(engine, lambda connection: connection.execute(named).first())
+        if place is None or engine is None or row is None:  # killed before the study's row was made
+            if engine is not None:
+                engine.dispose()
+            if place is not None and stored_predictions(folder):
+                raise StoreError(
+                    f"a study's database must hold its trials, {place.url} holds none although "
+                    f"{folder} has predictions of some; restore it from a copy, or choose another "
+                    "--name"
+                )
             return None
-        engine = connect(cls.url(folder))
-        with engine.connect() as connection:
-            row = connection.execute(select(studies)).first()
-        if row is None:  # killed between making the tables and the study
+        if place.study and row.facts[HOME]["token"] != place.token:
             engine.dispose()
-            return None
+            raise taken(place.study, place.url, row.facts)
         return cls(engine, folder, row)
 
     @classmethod
@@ -91,29 +100,49 @@ class StudyStore:
         environment: Mapping[str, Any],
         command: str,
         views: Sequence[ArmView],
+        storage: str = "",
     ) -> StudyStore:
-        """A new study in ``folder``, where `save_truth` has already been."""
-        engine = connect(cls.url(folder))
-        with engine.begin() as connection:
-            connection.execute(
-                insert(studies).values(
-                    name=name, created=time.time(), config=dict(config), task=asdict(task),
-                    facts=dict(facts), environment=dict(environment), command=command,
-                    state="searching",
-                )
-            )  # fmt: skip
-            row = connection.execute(select(studies)).one()
-        found = cls(engine, folder, row)
-        found.add_arms(views)
-        return found
+        """A new study in ``folder``, where `save_truth` has already been.
 
-    # ------------------------------------------------------------------------------- writing
+        Args:
+            storage: URL of a database that several studies share; empty: a file in the folder.
+
+        Raises:
+            StoreError: the database cannot be used, or has a study of this name.
+        """
+        place = new_place(folder, name, storage)
+        engine = connect(place.url)
+        noted = {**facts, HOME: home(folder, place)} if place.study else dict(facts)
+        own = studies.c.name == name
+        values = {
+            "name": name, "created": time.time(), "config": dict(config), "task": asdict(task),
+            "facts": noted, "environment": dict(environment), "command": command,
+            "state": "searching",
+        }  # fmt: skip
+
+        def work(connection: Connection) -> Row[Any]:
+            there = connection.execute(select(studies).where(own)).first()
+            if there is None:
+                connection.execute(insert(studies).values(**values))
+                there = connection.execute(select(studies).where(own)).one()
+            return there
+
+        try:
+            row = lasting(engine, work, purpose="written to")
+        except IntegrityError:  # made by another process since `work` looked
+            row = lasting(engine, work, purpose="written to")
+        if row.facts.get(HOME) != noted.get(HOME):
+            engine.dispose()
+            raise taken(name, place.url, row.facts)
+        store = cls(engine, folder, row)
+        store.add_arms(views)
+        return store
 
     @property
     def writer(self) -> Writer:
         """Started with the first write, so that readers have no thread."""
         if self._writer is None:
-            self._writer = Writer(self.engine)
+            self._writer = Writer(self.engine, self.fence)
         return self._writer
 
     def add_arms(self, views: Sequence[ArmView]) -> None:
@@ -129,8 +158,15 @@ class StudyStore:
             for position, view in enumerate(fresh, len(known))
         ]  # fmt: skip
         if rows:
-            with self.engine.begin() as connection:
+
+            def work(connection: Connection) -> None:
+                # what an answer that was lost had already written goes first
+                names = [view.name for view in fresh]
+                own = (arms.c.study_id == self.id) & arms.c.name.in_(names)
+                connection.execute(delete(arms).where(own))
                 connection.execute(insert(arms), rows)
+
+            lasting(self.engine, work, self.fence, "written to")
 
     def begin(self, fresh: Sequence[NewTrial]) -> list[int]:
         """Record trials as running, in one transaction; their ids in order.
@@ -144,9 +180,16 @@ class StudyStore:
              "state": "running", "started": time.time(), "costs": {}}
             for trial in fresh
         ]  # fmt: skip
-        with self.engine.begin() as connection:
+        tried = False
+
+        def work(connection: Connection) -> list[int]:
+            nonlocal tried
+            there = begun(connection, rows) if tried else []
+            tried = True
             statement = insert(trials).returning(trials.c.id, sort_by_parameter_order=True)
-            return [row.id for row in connection.execute(statement, rows)]
+            return there or [row.id for row in connection.execute(statement, rows)]
+
+        return lasting(self.engine, work, self.fence, "written to")
 
     def observe(self, epoch: int, values: Mapping[int, float]) -> None:
         """Record an epoch of trials that go on, within a second and behind the search.
@@ -176,8 +219,8 @@ class StudyStore:
             "state": outcome.state, "value": outcome.value, "best_epoch": outcome.best_epoch,
             "seconds": outcome.seconds, "costs": asdict(outcome.costs), "predictions": file,
             "failure_kind": failure.kind if failure else None,
-            "failure_message": failure.message if failure else None,
-            "failure_traceback": failure.traceback if failure else None,
+            "failure_message": writable(failure.message) if failure else None,
+            "failure_traceback": writable(failure.traceback) if failure else None,
         }  # fmt: skip
         history = [
             {"trial_id": outcome.id, "epoch": epoch, "value": value,
@@ -213,8 +256,13 @@ class StudyStore:
         self.writer.put(work)
 
     def flush(self) -> None:
-        """Return when everything is on disk."""
-        self.writer.flush()
+        """Return when everything is on disk.
+
+        Raises:
+            StoreError: something could not be written.
+        """
+        if self._writer is not None:
+            self._writer.flush()
 
     def close(self) -> None:
         """Write what is left and let go of the database."""
@@ -223,99 +271,3 @@ class StudyStore:
                 self._writer.close()
         finally:
             self.engine.dispose()
-
-    # ------------------------------------------------------------------------------- reading
-
-    @property
-    def state(self) -> tuple[str, float]:
-        """``searching``, ``confirming`` or ``finished``, and the seconds spent so far."""
-        with self.engine.connect() as connection:
-            row = connection.execute(
-                select(studies.c.state, studies.c.seconds).where(studies.c.id == self.id)
-            ).one()
-        return row.state, row.seconds
-
-    def arms(self) -> list[ArmView]:
-        """The arms in the order in which they take turns."""
-        query = select(arms).where(arms.c.study_id == self.id).order_by(arms.c.position)
-        with self.engine.connect() as connection:
-            return [
-                ArmView(
-                    r.name, r.kind, r.component, r.stage, r.summary, r.importances, bool(r.parked)
-                )
-                for r in connection.execute(query)
-            ]
-
-    def trials(self) -> list[TrialView]:
-        """The trials of the search, in the order in which they were asked."""
-        rows = self.rows("search")
-        curves, losses = history(self.engine, self.id, "search")
-        return [
-            TrialView(
-                r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
-                curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, failure_of(r),
-            )
-            for r in rows
-        ]  # fmt: skip
-
-    def confirmations(self) -> list[ConfirmationView]:
-        """The confirmation runs that have ended."""
-        rows = self.rows("confirm")
-        curves, _ = history(self.engine, self.id, "confirm")
-        found = []
-        for r in rows:
-            if r.state == "running":
-                continue
-            predicted = load_arrays(self.folder / r.predictions) if r.predictions else {}
-            found.append(
-                ConfirmationView(
-                    r.arm, r.number, r.source, r.params, r.value, curves.get(r.id, ()),
-                    under("valid/", predicted), under("test/", predicted),
-                    Costs(**r.costs), failure_of(r),
-                )
-            )  # fmt: skip
-        return found
-
-    def validated(
-        self, maximise: bool, most: int = MOST_VALIDATED
-    ) -> Iterator[tuple[str, Predictions]]:
-        """Arm and validation predictions of the best trials of each arm in the search.
-
-        Args:
-            maximise: whether more of the metric is better.
-            most: trials an arm; worse ones would not be chosen whatever the luck.
-        """
-        ended = [row for row in self.rows("search") if row.predictions and row.value is not None]
-        seen: dict[str, int] = {}
-        for row in sorted(ended, key=lambda row: -row.value if maximise else row.value):
-            seen[row.arm] = seen.get(row.arm, 0) + 1
-            if seen[row.arm] <= most and row.state in ("complete", "pruned"):
-                yield row.arm, under("valid/", load_arrays(self.folder / row.predictions))
-
-    def truth(
-        self,
-    ) -> tuple[dict[str, Predictions], dict[str, np.ndarray | None], dict[str, np.ndarray]]:
-        """Labels, groups and ids by split, as `save_truth` wrote them."""
-        arrays = load_arrays(self.folder / TRUTH)
-        splits = ("valid", "test")
-        return (
-            {split: under(f"truth/{split}/", arrays) for split in splits},
-            {split: arrays.get(f"groups/{split}") for split in splits},
-            under("ids/", arrays),
-        )
-
-    def subgroups(self) -> dict[str, np.ndarray]:
-        """Column -> subgroup labels of the test rows; none where none were named."""
-        return under(SUBGROUPS, load_arrays(self.folder / TRUTH))
-
-    def rows(self, purpose: str) -> Sequence[Row[Any]]:
-        """Rows of ``mmauto_trials``, those included that this process has yet to write."""
-        if self._writer is not None:
-            self._writer.flush()
-        query = (
-            select(trials)
-            .where((trials.c.study_id == self.id) & (trials.c.purpose == purpose))
-            .order_by(trials.c.id)
-        )
-        with self.engine.connect() as connection:
-            return connection.execute(query).all()

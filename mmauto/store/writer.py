@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from mmauto.errors import StoreError
+from mmauto.store.lasting import lasting, unusable
 
 Work = Callable[[Connection], None]
 Preparation = Callable[[], None]
@@ -32,10 +33,16 @@ class _Item:
 
 
 class Writer:
-    """Runs pieces of work in order, batched; an error surfaces at the next call."""
+    """Runs pieces of work in order, batched; an error surfaces at the next call.
 
-    def __init__(self, engine: Engine):
-        self.engine = engine
+    Work must be safe to repeat: it is, where the connection is lost in the middle.
+
+    Args:
+        fence: is called before each transaction.
+    """
+
+    def __init__(self, engine: Engine, fence: Callable[[], None] = lambda: None):
+        self.engine, self.fence = engine, fence
         self.queue: queue.Queue[_Item | threading.Event | None] = queue.Queue()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="mmauto-store", daemon=True)
@@ -78,11 +85,10 @@ class Writer:
         Raises:
             StoreError: something could not be written.
         """
+        if isinstance(self.error, StoreError):
+            raise StoreError(str(self.error)) from self.error
         if self.error is not None:
-            raise StoreError(
-                f"results must be written to {self.engine.url}, that failed: {self.error}; free "
-                "space or repair the folder, then continue with --resume"
-            ) from self.error
+            raise unusable(self.engine, self.error) from self.error
 
     def _run(self) -> None:
         open_ = True
@@ -110,11 +116,13 @@ class Writer:
         return items
 
     def _write(self, work: list[_Item]) -> None:
+        def together(connection: Connection) -> None:
+            for item in work:
+                item.work(connection)
+
         try:
             for item in work:
                 item.before()
-            with self.engine.begin() as connection:
-                for item in work:
-                    item.work(connection)
+            lasting(self.engine, together, self.fence, "written to")
         except Exception as error:
             self.error = error

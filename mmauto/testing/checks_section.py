@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from mmauto.blocks import Block, Figure, Table
+from mmauto.blocks import Block, Figure, Table, unfolded
 from mmauto.contracts import Section
 from mmauto.testing.compare import difference, snapshot
 from mmauto.testing.fakes import expect
@@ -89,4 +89,4 @@ CHECKS = (
 
 
 def _render(section: Section) -> Sequence[Block]:
-    return section.render(fake_study())
+    return list(unfolded(section.render(fake_study())))

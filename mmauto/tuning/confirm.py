@@ -10,6 +10,7 @@ from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.engine.train_space import FINETUNE
 from mmauto.space import Params
+from mmauto.store.files import CHECKPOINTS
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
@@ -94,7 +95,7 @@ class Confirmation:
                 derived(self.config.seed, "confirm", str(place)),
                 self.config.epochs, self.config.patience, score_test=True,
                 bundle=str(self._bundle(arm.name, place)), measure=place == 0,
-                soup=self.config.soup,
+                soup=self.config.soup, checkpoints=str(self.store.folder / CHECKPOINTS),
             )
             for identity, place, params in todo
         ]  # fmt: skip

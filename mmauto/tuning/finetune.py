@@ -15,6 +15,7 @@ from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.engine.train_space import FINETUNE
 from mmauto.registry import Registry
 from mmauto.space import Params
+from mmauto.store.files import CHECKPOINTS
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.confirm import best_of
@@ -127,6 +128,7 @@ class FineTuning:
         job = TrialJob(
             identity, self.arms[name].candidate(self._params(name)), self.config.seed,
             self.config.epochs, self.config.patience,
+            checkpoints=str(self.store.folder / CHECKPOINTS),
         )  # fmt: skip
 
         def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:

@@ -1,7 +1,8 @@
-"""Optuna's view of a study: its own tables in the same file, for its own tools.
+"""Optuna's view of a study: its own tables in the same database, for its own tools.
 
 ``optuna.load_study(study_name="NAME/ARM", storage="sqlite:///study.db")`` and optuna-dashboard work
-on them. They are a copy: nothing is ever read back from them.
+on them; in a shared database the name is ``mmauto/NAME/ARM``. They are a copy: nothing is ever read
+back from them.
 
 Optuna makes its tables and studies itself. The rows of trials are written in bulk: its
 ``study.add_trial`` takes 10-30 ms a trial, minutes for a large study.
@@ -14,14 +15,21 @@ import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, MetaData, func, insert, select
+from sqlalchemy import Connection, MetaData, insert, select
 
+from mmauto.store.database import alone
+from mmauto.store.lasting import lasting, unusable
+from mmauto.store.place import HOME
 from mmauto.store.study import StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.optuna_words import STATES, distributions, told
 from mmauto.views import TrialView
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
 
 MARK = "mmauto_trial"
 """The user attribute that holds a trial's id in our own tables."""
@@ -39,12 +47,12 @@ def mirror(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
     with warnings.catch_warnings():
         # creating many studies in one file is what is meant here
         warnings.simplefilter("ignore", UserWarning)
-        storage = optuna.storages.RDBStorage(store.url(store.folder))
+        storage = _storage(store)
+    tables = MetaData()
     try:
-        tables = MetaData()
-        tables.reflect(store.engine, only=TABLES)
+        lasting(store.engine, lambda connection: tables.reflect(connection, only=TABLES))
         for arm in arms:
-            name = f"{store.name}/{arm.name}"
+            name = f"{'mmauto/' if HOME in store.facts else ''}{store.name}/{arm.name}"
             optuna.create_study(
                 study_name=name,
                 storage=storage,
@@ -53,11 +61,27 @@ def mirror(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
             )
             study = storage.get_study_id_from_name(name)
             own = [t for t in trials if t.arm == arm.name and t.state in STATES]
-            with store.engine.begin() as connection:
-                _add(connection, tables, study, arm, own)
+            add = partial(_add, tables=tables, study=study, arm=arm, trials=own)
+            lasting(store.engine, add, store.fence, "written to")
+    except optuna.exceptions.StorageInternalError as error:
+        raise unusable(store.engine, error) from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def _storage(store: StudyStore) -> RDBStorage:
+    """Optuna's door to the store's database, where it makes its tables if need be."""
+    import optuna
+
+    url = store.engine.url.render_as_string(hide_password=False)
+
+    def make(connection: Connection) -> RDBStorage:
+        if connection.dialect.name == "postgresql":  # studies that end together make tables once
+            alone(connection)
+        return optuna.storages.RDBStorage(url)
+
+    return lasting(store.engine, make, store.fence, "written to")
 
 
 def _add(
@@ -72,16 +96,24 @@ def _add(
     )
     there = {json.loads(text) for (text,) in connection.execute(query)}
     fresh = [trial for trial in trials if trial.id not in there]
-    first = (connection.execute(select(func.max(table.c.trial_id))).scalar() or 0) + 1
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    if not fresh:
+        return
     spread = distributions(arm.space)
-    for place, trial in enumerate(fresh):
-        for name, found in _rows(arm, trial, spread).items():
-            rows[name] += [{"trial_id": first + place, **row} for row in found]
-        rows["trials"][-1] |= {"number": len(there) + place, "study_id": study}
-    for name, found in rows.items():
-        if found:
-            connection.execute(insert(tables.tables[name]), found)
+    parts = [_rows(arm, trial, spread) for trial in fresh]
+    parents = [
+        {**rows["trials"][0], "number": len(there) + place, "study_id": study}
+        for place, rows in enumerate(parts)
+    ]
+    ids = insert(table).returning(table.c.trial_id, sort_by_parameter_order=True)
+    given = [row.trial_id for row in connection.execute(ids, parents)]
+    for name in TABLES[1:]:
+        rows = [
+            {"trial_id": identity, **row}
+            for identity, own in zip(given, parts, strict=True)
+            for row in own[name]
+        ]
+        if rows:
+            connection.execute(insert(tables.tables[name]), rows)
 
 
 def _rows(arm: Arm, trial: TrialView, spread: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

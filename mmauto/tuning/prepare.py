@@ -55,6 +55,17 @@ class Prepared:
             for split, rows in self._scored().items()
         }
 
+    def learned(self) -> dict[str, list[int]]:
+        """Target -> train rows of each class, where it has classes and a row has one."""
+        rows = self.setup.splits.train
+        return {
+            name: [
+                int((self.setup.targets[name][rows] == n).sum()) for n in range(len(spec.classes))
+            ]
+            for name, spec in self.task.targets.items()
+            if spec.kind in ("binary", "multiclass")
+        }
+
     def groups(self) -> dict[str, np.ndarray | None]:
         """Group labels by split, None where rows are independent."""
         labels = self.setup.dataset.groups

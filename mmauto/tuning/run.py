@@ -11,6 +11,7 @@ from functools import partial
 from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.engine.train_space import FINETUNE
+from mmauto.store.files import CHECKPOINTS
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
@@ -111,6 +112,7 @@ class Search:
             TrialJob(
                 trial.id, arm.candidate(trial.params), self.config.seed, self.config.epochs,
                 self.config.patience, pack=arm.pack(trial.params),
+                checkpoints=str(self.store.folder / CHECKPOINTS),
             )
             for trial in todo
         ]  # fmt: skip
@@ -161,7 +163,7 @@ class Search:
         after = TrialView(
             before.id, before.arm, before.generation, before.index, outcome.state, before.params,
             outcome.value, outcome.best_epoch, outcome.curve, outcome.losses, outcome.seconds,
-            before.started, outcome.failure,
+            before.started, outcome.failure, outcome.costs,
         )  # fmt: skip
         self.history[before.arm][before.index] = after
         self.watcher.ended(after)
@@ -176,5 +178,6 @@ class Search:
         last = recent[-1].failure
         self.watcher.note(
             f"{arm.name} failed {PARK_AFTER} times in a row and gets no further trials; last: "
-            f"{last.message if last else 'unknown'}"
+            f"{last.message if last else 'unknown'} (mmauto trials {self.config.name} --failed shows "
+            "all; once that is mended, a search under another --name tries it again)"
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmauto.plugin import Block, Figure, StudyView, Table, abstention
-from mmauto_sections.brackets import bracketed
+from mmauto_sections.brackets import bracketed, percent
 from mmauto_sections.colours import plain, styles
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def _figure(found: Sequence[Abstention], study: StudyView) -> Figure:
         "belongs to a model that knows what it does not know; a level one gains nothing from "
         "leaving rows out.",
         "; ".join(
-            f"{one.arm} errs in {one.errors[-1]:.1%} of all rows, in {one.at[0.5].value:.1%} of "
-            "the surer half"
+            f"{one.arm} errs in {percent(one.errors[-1])} of all rows, in "
+            f"{percent(one.at[0.5].value)} of the surer half"
             for one in found
         ),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmauto.plugin import Block, Figure, Interval, Section, StudyView, Table, Text, reliability
 from mmauto_sections.abstaining import abstaining
-from mmauto_sections.brackets import bracketed
+from mmauto_sections.brackets import bracketed, percent
 from mmauto_sections.colours import plain, styles
 from mmauto_sections.residuals import residuals
 
@@ -44,8 +44,10 @@ class Calibration(Section):
 def _words(found: Reliability) -> list[Text]:
     """What the data allows to say; no claim where chance may account for what is seen."""
     raw, arm = found.raw, found.arm
-    average = f"on average it says {_percent(raw.certainty)} and is right in"
-    average = f"{average} {_percent(raw.accuracy)}, a difference of {_points(raw.excess)}"
+    average = (
+        f"on average it gives its answer {percent(raw.certainty)} and is right in "
+        f"{percent(raw.accuracy)} of the test rows, a difference of {_points(raw.excess)}"
+    )
     said = {
         "over": f"{arm} is over-confident: {average}.",
         "under": f"{arm} is under-confident: {average}.",
@@ -68,10 +70,6 @@ def _words(found: Reliability) -> list[Text]:
             )
         )
     return blocks
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _points(found: Interval) -> str:

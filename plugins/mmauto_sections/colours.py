@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmauto.plugin import StudyView
+from mmauto.plugin import METRICS, StudyView
 
 HUES = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#8C8C8C",
@@ -43,7 +43,7 @@ def plain(text: str) -> str:
 
 def metric_label(study: StudyView) -> str:
     """The metric as people write it."""
-    return study.task.metric.replace("_", " ")
+    return METRICS[study.task.metric].label
 
 
 def modality_hues(study: StudyView) -> dict[str, str]:

@@ -19,8 +19,9 @@ from mmauto.plugin import (
     Text,
     class_rates,
 )
-from mmauto_sections.brackets import bracketed, ends
+from mmauto_sections.brackets import bracketed, ends, percent
 from mmauto_sections.colours import plain
+from mmauto_sections.folding import short
 from mmauto_sections.residuals import every, said
 
 
@@ -52,7 +53,7 @@ class Confusion(Section):
         return [_matrix(study, spec, truth, runs), _rates(study, len(runs))]
 
 
-def _rates(study: StudyView, seeds: int) -> Table:
+def _rates(study: StudyView, seeds: int) -> Block:
     """Precision, recall and F1 of each class or label, AUROC of labels."""
     found = class_rates(study)
     several = any(one.auroc is not None for one in found)
@@ -65,7 +66,7 @@ def _rates(study: StudyView, seeds: int) -> Table:
         for one in found
     ]  # fmt: skip
     what = "label" if several else "class"
-    return Table(
+    table = Table(
         (
             what, "precision", "recall", "F1", "rows",
             "precision, 95 %", "recall, 95 %", "F1, 95 %", *(["AUROC, 95 %"] if several else []),
@@ -77,6 +78,7 @@ def _rates(study: StudyView, seeds: int) -> Table:
         f"where no test row is of it.",
         sortable=True,
     )  # fmt: skip
+    return short(table, f"Precision and recall of each {what}")
 
 
 def _defined(value: float) -> float | None:
@@ -111,7 +113,7 @@ def _matrix(
                 "zmin": 0,
                 "zmax": 1,
                 "text": [
-                    [f"{s:.0%}<br>{c:.1f}" for s, c in zip(*row, strict=True)]
+                    [f"{percent(s)}<br>{c:.1f}" for s, c in zip(*row, strict=True)]
                     for row in zip(share, counts, strict=True)
                 ],
                 "texttemplate": "%{text}",
@@ -132,7 +134,7 @@ def _matrix(
         },
         f"{study.comparison.winner} on the test rows: share of each true class (a row sums to "
         f"100 %), below it the rows, mean over {len(runs)} seeds.",
-        "; ".join(f"{n} right in {share[i, i]:.0%}" for i, n in enumerate(spec.classes)),
+        "; ".join(f"{n} right in {percent(share[i, i])}" for i, n in enumerate(spec.classes)),
         160 + 60 * size,
     )  # fmt: skip
 

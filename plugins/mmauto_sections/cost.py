@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text, bargains, priced
-from mmauto_sections.colours import HUES, metric_label, plain
+from mmauto.plugin import (
+    Block,
+    Figure,
+    Fold,
+    Section,
+    StudyView,
+    Table,
+    Text,
+    bargains,
+    priced,
+)
+from mmauto_sections.brackets import times
+from mmauto_sections.colours import HUES, metric_label, plain, styles
 
 AXES: Mapping[str, tuple[str, str, float]] = {
     # cost: its name, its unit, how many of the stored unit make one
@@ -17,12 +28,17 @@ AXES: Mapping[str, tuple[str, str, float]] = {
     "all_parameters": ("all parameters", "", 1),
     "peak_memory": ("peak memory", "MB", 2**20),
 }
+NONE = "no other that is clearly cheaper"
+MEMORY = " Memory is that of the whole process, which libraries fill before any model does."
 WIDE = 20
 """Largest by smallest cost from which an axis is logarithmic."""
 
-FRONT, BEHIND = HUES[0], HUES[7]
+BEHIND = HUES[7]
+FIRST = 2
+"""Figures that are shown; the others are folded away."""
 READING = (
-    "In the figures, the arms on the line are the front: nothing else is as cheap and as good. "
+    "In the figures, the arms on the line are the front: nothing else is as cheap and as good; "
+    "they are named below. "
     "Bars are 95 % intervals; point at a grey dot for its name."
 )
 
@@ -47,9 +63,11 @@ class Cost(Section):
             for cost, points in every.items()
             if len({point.cost for point in points}) > 1
         ]
+        rest: list[Block] = [*figures[FIRST:], _members(every, study)]
         return [
-            *_words(found, study), *([Text(READING, "note")] if figures else []), *figures,
-            _members(every, study), *_table(found, study),
+            *_words(found, study), *([Text(READING, "note")] if figures else []),
+            *figures[:FIRST], *_table(found, study),
+            Fold("Other costs, and who is on which front", rest),
         ]  # fmt: skip
 
 
@@ -57,7 +75,7 @@ def _words(found: Mapping[str, Any], study: StudyView) -> list[Text]:
     """The cheapest arm in training and in use that is as good as the winner."""
     winner = study.comparison.winner
     clauses = [
-        f"{one.arm} {verb} {one.times:.1f} times {faster} ({_signed(one.gain)})"
+        f"{one.arm} {verb} {times(one.times)} times {faster} ({_signed(one.gain)})"
         for cost, verb, faster in (
             ("train_seconds", "trains", "faster"),
             ("latency_1", "answers", "faster"),
@@ -86,26 +104,28 @@ def _figure(study: StudyView, cost: str, points: Sequence[Any]) -> Figure:
     wide = points[-1].cost > WIDE * points[0].cost
     corner = "top left" if study.comparison.maximise else "bottom left"
     label = metric_label(study)
+    behind = [point for point in points if not point.front]
+    looks = styles(study)
+    # names stand in the legend: beside dots that are close they would cover each other
     traces = [
-        _dots([point for point in points if not point.front], cost, "behind", BEHIND),
+        *([{**_dots(behind, cost, "behind", BEHIND), "showlegend": False}] if behind else []),
         {
-            **_dots(members, cost, "front", FRONT),
-            "mode": "lines+markers+text",
-            "line": {"color": FRONT, "width": 1.5, "shape": "hv"},
-            # names that are close in cost stand above and below
-            "textposition": ["top center", "bottom center"] * len(members),
-            "text": [plain(_starred(point, study)) for point in members],
+            "type": "scatter", "mode": "lines", "name": "front", "showlegend": False,
+            "x": [point.cost / one for point in members],
+            "y": [point.line.test.value for point in members],
+            "line": {"color": BEHIND, "width": 1.5, "shape": "hv"}, "hoverinfo": "skip",
         },
-    ]
+        *(_named(point, cost, study, looks[point.line.arm.name]) for point in members),
+    ]  # fmt: skip
     return Figure(
-        [trace for trace in traces if trace["x"]],
+        traces,
         {
             "xaxis": {
                 "title": {"text": f"{name}, {unit}" if unit else name},
                 "type": "log" if wide else "linear",
             },
             "yaxis": {"title": {"text": f"test {label}"}},
-            "showlegend": False,
+            "showlegend": True,
         },
         f"Test {label} against {name}: the best place is {corner}."
         + (" The scale of cost is logarithmic." if wide else ""),
@@ -113,22 +133,29 @@ def _figure(study: StudyView, cost: str, points: Sequence[Any]) -> Figure:
             f"{point.line.arm.name} {_number(point.cost / one)}{f' {unit}' if unit else ''}, "
             f"{point.line.test.value:.3f}" for point in members
         ),
-        280,
+        320,
     )  # fmt: skip
 
 
-def _dots(points: Sequence[Any], cost: str, name: str, hue: str) -> dict[str, Any]:
+def _named(point: Any, cost: str, study: StudyView, look: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm on the front, as it looks in other figures."""
+    return _dots([point], cost, plain(_starred(point, study)), look["color"], look["symbol"])
+
+
+def _dots(
+    points: Sequence[Any], cost: str, name: str, color: str, symbol: str = "circle"
+) -> dict[str, Any]:
     _, unit, one = AXES[cost]
     tests = [point.line.test for point in points]
     return {
         "type": "scatter", "mode": "markers", "name": name, "cliponaxis": False,
         "x": [point.cost / one for point in points], "y": [test.value for test in tests],
         "error_y": {
-            "type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": hue,
+            "type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": color,
             "array": [test.high - test.value for test in tests],
             "arrayminus": [test.value - test.low for test in tests],
         },
-        "marker": {"color": hue, "size": 9},
+        "marker": {"color": color, "symbol": symbol, "size": 9},
         "hovertext": [plain(point.line.arm.name) for point in points],
         "hovertemplate": f"%{{hovertext}}: %{{y:.3f}} at %{{x:.4~s}} {unit}<extra></extra>",
     }  # fmt: skip
@@ -165,11 +192,19 @@ def _table(found: Mapping[str, Any], study: StudyView) -> list[Table]:
         Table(
             ("cost", "cheapest that is as good", "times cheaper", "gain over the winner"),
             [
-                [AXES[cost][0], one.arm, round(one.times, 2), one.gain and _signed(one.gain)]
+                [
+                    AXES[cost][0],
+                    *(
+                        [one.arm, times(one.times), _signed(one.gain)]
+                        if one.gain
+                        else [NONE, None, None]
+                    ),
+                ]
                 for cost, one in found.items()
             ],
             f"As good: not worse than {study.comparison.winner} on test by more than chance "
-            "(paired, 95 % intervals over seeds and rows). Few test rows let many arms pass.",
+            "(paired, 95 % intervals over seeds and rows). Few test rows let many arms pass."
+            + (MEMORY if "peak_memory" in found else ""),
         )
     ]
 

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmauto.plugin import Block, Section, StudyView, Table, Text
+from mmauto.plugin import Block, Section, StudyView, Table, TargetSpec, Text
+from mmauto_sections.colours import metric_label
+from mmauto_sections.folding import short
+from mmauto_sections.pooled import is_pooled
+
+OF_ONE_FOLD = "power"
+"""The kind of finding that holds for one split alone."""
 
 
 class Data(Section):
@@ -26,8 +32,10 @@ class Data(Section):
             Table(
                 ("split", "rows"),
                 [[split, count] for split, count in study.rows.items()],
-                "Rows of each split: models learn from train, choices are made on valid, test only "
-                "estimates.",
+                "Each row was tested in one fold, by models that learned from the others."
+                if is_pooled(study)
+                else "Rows of each split: models learn from train, choices are made on valid, test "
+                "only estimates.",
             ),
             *_classes(study),
             *_ceiling(study),
@@ -54,13 +62,21 @@ def _classes(study: StudyView) -> Sequence[Block]:
     spec = study.task.targets[study.task.primary]
     if spec.kind not in ("binary", "multiclass"):
         return []
-    rows: list[list[str | int | float | None]] = []
-    for place, name in enumerate(spec.classes):
-        counts = [
-            int(np.sum(study.truth[split][spec.name] == place)) for split in ("valid", "test")
-        ]
-        rows.append([name, *counts])
-    return [Table((spec.name, "valid", "test"), rows, f"Rows of each class of {spec.name}.")]
+    counts = {
+        # rows of pooled folds have one name for all that is done with them
+        split: _counted(study.truth[split if split in study.truth else "test"][spec.name], spec)
+        for split in study.rows
+        if split != "train"
+    }
+    if "train" in study.rows and spec.name in study.learned:
+        counts = {"train": list(study.learned[spec.name]), **counts}
+    rows = [[name, *each] for name, *each in zip(spec.classes, *counts.values(), strict=True)]
+    table = Table((spec.name, *counts), rows, f"Rows of each class of {spec.name}.")
+    return [short(table, "Rows of each class")]
+
+
+def _counted(truth: np.ndarray, spec: TargetSpec) -> list[int]:
+    return [int(np.sum(truth == place)) for place in range(len(spec.classes))]
 
 
 def _ceiling(study: StudyView) -> Sequence[Block]:
@@ -68,7 +84,7 @@ def _ceiling(study: StudyView) -> Sequence[Block]:
         return []
     return [
         Table(
-            ("ideal observer of", study.task.metric.replace("_", " ")),
+            ("ideal observer of", metric_label(study)),
             [[name, value] for name, value in study.ceiling.items()],
             "What the best possible use of each modality's findings reaches on the test rows; "
             "known because the data is simulated. No model can do better in expectation, though on "
@@ -80,29 +96,28 @@ def _ceiling(study: StudyView) -> Sequence[Block]:
 def _remarks(study: StudyView) -> Sequence[Block]:
     if not study.findings:
         return [Text("Nothing odd was found in the data before training.")]
+    # what one fold's test rows can tell is not what those of all folds can
+    left = (OF_ONE_FOLD,) if is_pooled(study) else ()
     rows = [
         (found.kind.replace("_", " "), found.text, found.action)
         for found in study.findings
-        if not found.warning
+        if not found.warning and found.kind not in left
     ]
     if not rows:
         return []
-    return [
-        Table(
-            ("about", "found before training", "what was done"), rows,
-            "Missing values and other remarks; what may spoil the answer stands above as a "
-            "warning.",
-        )
-    ]  # fmt: skip
+    table = Table(
+        ("about", "found before training", "what was done"), rows,
+        "Missing values and other remarks; what may spoil the answer stands above as a warning.",
+    )  # fmt: skip
+    return [short(table, "Missing values and other remarks")]
 
 
 def _roles(study: StudyView) -> Sequence[Block]:
     if not study.roles:
         return []
-    return [
-        Table(
-            ("column", "role", "because"),
-            [(guess.column, guess.role, guess.reason) for guess in study.roles],
-            "What each column of the table was used as.",
-        )
-    ]
+    table = Table(
+        ("column", "role", "because"),
+        [(guess.column, guess.role, guess.reason) for guess in study.roles],
+        "What each column of the table was used as.",
+    )
+    return [short(table, "What each column was used as")]

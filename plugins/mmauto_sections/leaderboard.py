@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mmauto.plugin import Block, Comparison, Interval, Section, Standing, StudyView, Table, Text
+from mmauto.plugin import (
+    Block,
+    Comparison,
+    Fold,
+    Interval,
+    Section,
+    Standing,
+    StudyView,
+    Table,
+    Text,
+)
 from mmauto_sections.colours import metric_label
 
 Cell = str | int | float | None
@@ -24,7 +34,7 @@ class Leaderboard(Section):
         """Two tables, best on validation first."""
         if not study.comparison.standings:
             return [Text("No arm has been confirmed yet.")]
-        return [_scores(study), _costs(study.comparison)]
+        return [_scores(study), Fold("What each arm costs", [_costs(study.comparison)])]
 
 
 def _scores(study: StudyView) -> Table:

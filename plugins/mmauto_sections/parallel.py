@@ -56,7 +56,12 @@ def blocks(study: StudyView) -> list[Figure]:
                 for trace in traces
             ],
             {
-                "xaxis": {"fixedrange": True, "tickangle": -35, **_names(found[0])},
+                "xaxis": {
+                    "fixedrange": True,
+                    "tickangle": -35,
+                    "ticklabeloverflow": "allow",
+                    **_names(found[0]),
+                },
                 "yaxis": {"visible": False, "range": [-0.16, 1.08], "fixedrange": True},
                 "updatemenus": [_menu(found, [len(traces) for traces in each])],
                 "legend": {"orientation": "h", "x": 0, "y": 1.13, "yanchor": "bottom"},
@@ -118,13 +123,17 @@ def _lines(one: _Drawn, ranks: Sequence[int], tone: str) -> dict[str, Any]:
     heights = [[*(axis.heights[rank] for axis in one.axes), None] for rank in ranks]
     texts = [f"trial {trial.index + 1}: {trial.value:.3f}" for trial in trials]
     return {
-        "type": "scatter", "mode": "lines", "name": f"{min(values):.3f} to {max(values):.3f}",
+        "type": "scatter", "mode": "lines", "name": _range(min(values), max(values)),
         "x": [*range(width), None] * len(ranks),
         "y": [height for line in heights for height in line],
         "line": {"color": tone, "width": 1.5},
         "text": [text for text in texts for _ in range(width + 1)],
         "hovertemplate": "%{text}<extra></extra>",
     }  # fmt: skip
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.3f}" if low == high else f"{low:.3f} to {high:.3f}"
 
 
 def _names(one: _Drawn) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _which(found: Sequence[Ranking]) -> str:
     """What the lines stand for."""
     if len({one.name for one in found}) > 1:
         return f"Each class of {found[0].arm} against all others."
-    return f"One line an arm, for the {found[0].name}."
+    return f"One line an arm, for the class {found[0].name}."
 
 
 def _alt(found: Sequence[Ranking], areas: Sequence[float], what: str) -> str:

@@ -17,6 +17,7 @@ from mmauto.plugin import (
     profile,
 )
 from mmauto_sections.colours import metric_label, modality_hues, plain
+from mmauto_sections.folding import short
 
 MOST_ARMS = 12
 MOST_PAIRED = 4
@@ -45,7 +46,7 @@ class Relies(Section):
         return [*blocks, _bars(each, study), *_classes(study), *_pairs(each, study)]
 
 
-def _classes(study: StudyView) -> list[Table]:
+def _classes(study: StudyView) -> list[Block]:
     winner = str(study.comparison.winner)
     found = needs(study, winner)
     if not found:
@@ -55,14 +56,13 @@ def _classes(study: StudyView) -> list[Table]:
         [one.name, one.rows, one.found.value, *(_loss(one.lost[key]) for key in keys)]
         for one in found
     ]
-    return [
-        Table(
-            ("class", "rows", "found", *(f"lost without {key}" for key in keys)), rows,
-            f"Which class needs which modality: the share of each class that {winner} finds, and "
-            "how much of it is lost where a modality's samples are those of other rows, with 95 % "
-            "intervals. Near zero: the class does not need it.",
-        )
-    ]  # fmt: skip
+    table = Table(
+        ("class", "rows", "found", *(f"lost without {key}" for key in keys)), rows,
+        f"Which class needs which modality: the share of each class that {winner} finds, and "
+        "how much of it is lost where a modality's samples are those of other rows, with 95 % "
+        "intervals. Near zero: the class does not need it.",
+    )  # fmt: skip
+    return [short(table, "Which class needs which modality")]
 
 
 def _loss(found: Any) -> str:
@@ -105,15 +105,20 @@ def _bars(each: Sequence[Any], study: StudyView) -> Figure:
         traces,
         {
             "barmode": "group",
-            "xaxis": {"title": {"text": f"contribution to {label}"}},
+            "xaxis": {
+                "title": {
+                    "text": f"contribution to {label}" if study.comparison.maximise
+                    else f"how much it lessens {label}"
+                }
+            },
             "yaxis": {"type": "category", "categoryorder": "array",
                       "categoryarray": [plain(arm) for arm in arms]},
         },
         f"Each modality's Shapley value: the mean gain in {label} of adding its real samples, over "
         "all orders, where the others' or its own come from other rows until then; the values of "
-        "an arm sum to what it gains over knowing nothing of the row. Bars are 95 % intervals over "
-        f"the {asked} test rows asked about (one kept model an arm). Near zero: the model does "
-        "not use the modality.",
+        "an arm sum to what it gains over knowing nothing of the row; positive is better. Bars are "
+        f"95 % intervals over the {asked} test rows asked about (one kept model an arm). Near "
+        "zero: the model does not use the modality.",
         "; ".join(
             f"{one.arm}: " + ", ".join(f"{k} {v.value:+.3f}" for k, v in one.values.items())
             for one in each
@@ -122,7 +127,7 @@ def _bars(each: Sequence[Any], study: StudyView) -> Figure:
     )  # fmt: skip
 
 
-def _pairs(each: Sequence[Any], study: StudyView) -> list[Table]:
+def _pairs(each: Sequence[Any], study: StudyView) -> list[Block]:
     rows: list[list[str | int | float | None]] = [
         [
             one.arm, " with ".join(pair), found.value, f"{found.low:+.3f} to {found.high:+.3f}",
@@ -133,14 +138,13 @@ def _pairs(each: Sequence[Any], study: StudyView) -> list[Table]:
     ]  # fmt: skip
     if not rows:
         return []
-    return [
-        Table(
-            ("arm", "pair", "interaction", "95 % interval", "which means"), rows,
-            f"What two modalities gain in {metric_label(study)} together beyond what they gain one "
-            "by one, in the best arms. Positive: they are read together; negative: they say the "
-            "same, or the metric has no room left; about zero: the arm adds them up.",
-        )
-    ]  # fmt: skip
+    table = Table(
+        ("arm", "pair", "interaction", "95 % interval", "which means"), rows,
+        f"What two modalities gain in {metric_label(study)} together beyond what they gain one "
+        "by one, in the best arms. Positive: they are read together; negative: they say the "
+        "same, or the metric has no room left; about zero: the arm adds them up.",
+    )  # fmt: skip
+    return [short(table, "What modalities gain in pairs")]
 
 
 def _word(found: Any) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text, robustness
+from mmauto.plugin import Block, Figure, Fold, Section, StudyView, Table, Text, robustness
 from mmauto_sections.colours import metric_label, plain, styles
+from mmauto_sections.folding import short
 
 ABSENT = (
-    " Where no training row misses the modality (and no modality dropout trains it), what stands "
+    "Where no training row misses a modality (and no modality dropout trains it), what stands "
     "for an absent sample was never trained, and the fall shows that, too."
 )
+MISSING = "missing"
 MOST_CURVES = 6
 """Arms in a figure, best on validation first; the table has all."""
 
@@ -26,16 +28,26 @@ class Robustness(Section):
     order = 70
 
     def render(self, study: StudyView) -> Sequence[Block]:
-        """A sentence, figures by modality and change, a table."""
+        """A sentence, a figure a modality that goes missing, then the other changes, a table."""
         found = robustness(study)
         if not found:
             return []
         changes = list(dict.fromkeys((one.modality, one.what) for one in found))
-        figures = [
-            _figure([one for one in found if (one.modality, one.what) == change], study)
+        figures = {
+            change: _figure([one for one in found if (one.modality, one.what) == change], study)
             for change in changes
+        }
+        first = [figure for (_, what), figure in figures.items() if what == MISSING]
+        rest = [figure for (_, what), figure in figures.items() if what != MISSING]
+        spoilt = [Fold(f"As samples get worse ({len(rest)} figures)", rest)] if rest else []
+        note = [Text(ABSENT, "note")] if first else []
+        return [
+            *_words(found, study),
+            *first,
+            *note,
+            *spoilt,
+            short(_table(found, study), "All curves"),
         ]
-        return [*_words(found, study), *figures, _table(found, study)]
 
 
 def _words(found: Sequence[Any], study: StudyView) -> list[Text]:
@@ -53,7 +65,7 @@ def _words(found: Sequence[Any], study: StudyView) -> list[Text]:
 
 
 def _change(one: Any) -> str:
-    if one.what == "missing":
+    if one.what == MISSING:
         return f"{one.modality} is missing"
     return f"{one.modality} suffers from {one.what}"
 
@@ -63,7 +75,7 @@ def _figure(found: Sequence[Any], study: StudyView) -> Figure:
     shown = [*found[:MOST_CURVES], *(one for one in found[MOST_CURVES:] if one.arm == reference)]
     one = found[0]
     label = metric_label(study)
-    missing = one.what == "missing"
+    missing = one.what == MISSING
     traces = [
         {
             "type": "scatter", "mode": "lines+markers", "name": plain(curve.arm),
@@ -93,9 +105,9 @@ def _figure(found: Sequence[Any], study: StudyView) -> Figure:
             "xaxis": {"title": {"text": scale}, "range": [-0.03, 1.03]},
             "yaxis": {"title": {"text": label}},
         },
-        f"{label} on {rows} test rows as {_change(one)}; bars are 95 % intervals over rows. A "
-        f"curve that stays level does not need the modality.{rest}"
-        + (ABSENT if missing else ""),
+        f"{label[:1].upper()}{label[1:]} on {rows} test rows as {_change(one)}; "
+        f"{'higher' if study.comparison.maximise else 'lower'} is better; bars are 95 % intervals "
+        f"over rows. A curve that stays level does not need the modality.{rest}",
         "; ".join(
             f"{c.arm} from {c.values[0].value:.3f} to {c.values[-1].value:.3f}" for c in shown
         ),
@@ -113,8 +125,8 @@ def _table(found: Sequence[Any], study: StudyView) -> Table:
     return Table(
         ("arm", "modality", "change", "as it is", "at its worst", "area", "95 % interval", "below"),
         rows,
-        f"Area: the mean {metric_label(study)} on the way from nothing to the worst. Below: the "
-        f"level from which {study.comparison.reference} is better under the same change; a dash: "
-        "never.",
+        f"Area: the mean {metric_label(study)} on the way from nothing to the worst, "
+        f"{'higher' if study.comparison.maximise else 'lower'} is better. Below: the level "
+        f"from which {study.comparison.reference} is better under the same change; a dash: never.",
         sortable=True,
     )

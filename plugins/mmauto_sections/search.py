@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from mmauto.plugin import Block, Section, StudyView, Table, Text, TrialView
+from mmauto.plugin import Block, Fold, Section, StudyView, Table, Text, TrialView
 from mmauto_sections import curves, history, importance, parallel, timeline
+from mmauto_sections.brackets import percent
 
 
 class Search(Section):
@@ -25,12 +26,17 @@ class Search(Section):
         return [
             *_words(study),
             *history.blocks(study),
-            _states(study),
-            *importance.blocks(study),
-            *parallel.blocks(study),
-            *timeline.blocks(study),
-            *curves.blocks(study),
+            *_fold("Trials by state", [_states(study)]),
+            *_fold(
+                "Which parameters mattered", [*importance.blocks(study), *parallel.blocks(study)]
+            ),
+            *_fold("When the trials ran", timeline.blocks(study)),
+            *_fold("How the best candidates learned", curves.blocks(study)),
         ]
+
+
+def _fold(title: str, blocks: Sequence[Block]) -> list[Fold]:
+    return [Fold(title, blocks)] if blocks else []
 
 
 def _words(study: StudyView) -> list[Text]:
@@ -41,8 +47,8 @@ def _words(study: StudyView) -> list[Text]:
     if share > 0:
         words.append(
             Text(
-                f"Pruning saved about {share:.0%} of the epochs that there would have been, had "
-                "pruned trials run as long as the complete ones of their arm do on average."
+                f"Pruning saved about {percent(share)} of the epochs that there would have been, "
+                "had pruned trials run as long as the complete ones of their arm do on average."
             )
         )
     return words

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mmauto.plugin import Block, Figure, Interval, Section, StudyView, Table, Text, subgroups
+from mmauto_sections.brackets import percent
 from mmauto_sections.colours import metric_label, plain, styles
+from mmauto_sections.folding import short
 
 if TYPE_CHECKING:
     from mmauto.plugin import Subgroup
 
 SHIFT = 0.13
 """Half the distance of the two dots of a subgroup, in rows of the figure."""
+
+TELLS = 0.95
+"""Share of one class in every subgroup from which the column tells the label."""
+
+FEW = 5
+"""Rows below which a subgroup's share of one class means nothing."""
 
 UNEVEN = ("average_precision", "precision", "f1")
 """Metrics that rise with the share of positives, however good the model is."""
@@ -36,7 +47,9 @@ class Subgroups(Section):
         blocks: list[Block] = []
         for column in dict.fromkeys(one.column for one in found):
             own = [one for one in found if one.column == column]
-            blocks += [Text(_words(own, study), "lead"), _figure(own, study)]
+            blocks += [
+                *_told(column, study), Text(_words(own, study), "lead"), _figure(own, study)
+            ]  # fmt: skip
         if study.task.metric in UNEVEN:
             blocks.append(
                 Text(
@@ -45,7 +58,35 @@ class Subgroups(Section):
                     "note",
                 )
             )
-        return [*blocks, _table(found, study)]
+        return [*blocks, short(_table(found, study), "All subgroups")]
+
+
+def _told(column: str, study: StudyView) -> list[Text]:
+    """A warning where a row's subgroup all but tells its label."""
+    spec, labels = study.task.targets[study.task.primary], study.subgroups[column]
+    if spec.kind not in ("binary", "multiclass"):
+        return []
+    truth = study.truth["test"][spec.name]
+    known = truth >= 0  # False for NaN, too
+    kinds, counts = np.unique(truth[known], return_counts=True)
+    names = [name for name, rows in Counter(labels[known].tolist()).items() if rows >= FEW]
+    shares = [_purest(truth[known & (labels == name)]) for name in names]
+    if len(kinds) < 2 or len(shares) < 2 or min(shares) < TELLS:
+        return []
+    return [
+        Text(
+            f"Warning: {column} all but tells {spec.name}: in each of its subgroups at least "
+            f"{percent(min(shares))} of the test rows are of one class (of all rows "
+            f"{percent(counts.max() / counts.sum())}). A gap between them is one between "
+            "classes, and says nothing of how people or places are served; choose another column.",
+            "warning",
+        )
+    ]
+
+
+def _purest(labels: np.ndarray) -> float:
+    """The share of the most frequent class."""
+    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
 def _words(found: Sequence[Subgroup], study: StudyView) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmauto.plugin import Figure, StudyView, TrialView
+from mmauto_sections.brackets import percent
 from mmauto_sections.colours import plain, styles
+from mmauto_sections.pooled import is_pooled
 
 FAILED = "#C00000"
 PALE = 0.35
@@ -47,13 +49,21 @@ def blocks(study: StudyView) -> list[Figure]:
             "A bar is a trial: it starts when the trial was handed out and is as long as the trial "
             "computed; pale: pruned, red: failed; point at it for its name. Those that overlap lie "
             "in different lanes; those of a pack share a processor, and each counts its share. Of "
-            f"{rows} lane{'s' if rows > 1 else ''} over {span / one:.1f} {unit}, {idle:.0%} is "
-            "idle, pauses between sessions included."
+            f"{rows} lane{'s' if rows > 1 else ''} over {span / one:.1f} {unit}, "
+            f"{percent(idle)} is idle, {_pauses(study)} included."
             + (f" Not drawn, for they still run or never did: {left}." if left else ""),
-            f"{len(ended)} trials in {rows} lanes over {span / one:.1f} {unit}, {idle:.0%} idle",
+            f"{len(ended)} trials in {rows} lanes over {span / one:.1f} {unit}, "
+            f"{percent(idle)} idle",
             180 + 26 * min(rows, 14),
         )
     ]  # fmt: skip
+
+
+def _pauses(study: StudyView) -> str:
+    if is_pooled(study):
+        folds = study.config["folds"]
+        return f"the confirmation runs between the {folds} folds and pauses between sessions"
+    return "pauses between sessions"
 
 
 def packed(trials: Sequence[TrialView]) -> list[int]:

@@ -17,9 +17,16 @@ from mmauto.plugin import (
     Text,
     helps,
 )
+from mmauto_sections.brackets import times
 from mmauto_sections.colours import metric_label
 
 Tone = Literal["good", "bad", "open"]
+
+ALIKE = 1.05
+"""Times from which a cost is another one."""
+
+SOON = 1.0
+"""Seconds below which nobody waits."""
 
 BADGES: dict[bool | None, tuple[str, Tone]] = {
     True: ("Fusion helps", "good"),
@@ -95,13 +102,22 @@ def _cost(fusion: Standing, reference: Standing) -> list[KeyNumber]:
     ours, theirs = fusion.costs.train_seconds, reference.costs.train_seconds
     if not ours or not theirs:
         return []
+    label = f"training time of {fusion.arm.name} over {reference.arm.name}"
+    if max(ours, theirs) < SOON:
+        return [KeyNumber(label, "about the same", f"both under {SOON:.0f} second a run")]
+    ratio = ours / theirs
+    alike = 1 / ALIKE < ratio < ALIKE
     return [
         KeyNumber(
-            f"training time of {fusion.arm.name} over {reference.arm.name}",
-            f"× {ours / theirs:.1f}",
-            f"{ours:.1f} against {theirs:.1f} seconds a run",
+            label,
+            "about the same" if alike else f"× {times(ratio)}",
+            f"{_seconds(ours)} against {_seconds(theirs)} seconds a run",
         )
     ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _signed(value: float) -> str:

@@ -62,7 +62,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _is_header(line: str) -> bool:
     parts = line.split()
-    return len(parts) == 2 and all(part.isdecimal() for part in parts)
+    return len(parts) == 2 and all(part.isdecimal() and len(part) < 10 for part in parts)
 
 
 def _vector(path: Path, number: int, numbers: list[str]) -> np.ndarray:

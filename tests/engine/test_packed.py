@@ -292,7 +292,7 @@ def test_a_damaged_memory_is_measured_again(tmp_path: Any) -> None:
     file = tmp_path / "forms.json"
     file.write_text("{broken")
     assert Memory(file).get("k") is None
-    Memory(file).put("k", "folded")
+    Memory(file).put("k", lambda kept: kept or "folded")
     assert Memory(file).get("k") == "folded"
     assert Memory(file).get("other") is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
 import time
@@ -13,7 +15,8 @@ import pytest
 
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import Outcome, Setup, TrialJob
-from mmauto.engine.process import ProcessExecutor
+from mmauto.engine.process import ProcessExecutor, _Child
+from mmauto.engine.system_memory import oom_kills, peak_of
 from mmauto.registry import Registry
 
 Make = Callable[..., TrialJob]
@@ -58,7 +61,20 @@ def test_a_crash_fails_its_own_trial_and_the_neighbours_finish(
     assert remote.run_pack([make_job(3)], go_on)[0].state == "complete"
 
 
-def test_a_kill_from_outside_is_named_with_its_signal(
+def test_one_kill_from_outside_costs_no_trial(remote: ProcessExecutor, make_job: Make) -> None:
+    killed = []
+
+    def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        if not killed:
+            killed.append(epoch)
+            remote.child.process.kill()
+        return dict.fromkeys(values, True)
+
+    (outcome,) = remote.run_pack([make_job(0)], kill)
+    assert (killed, outcome.state) == ([0], "complete")
+
+
+def test_a_trial_that_is_killed_again_is_named_with_the_signal(
     remote: ProcessExecutor, make_job: Make
 ) -> None:
     def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
@@ -69,7 +85,37 @@ def test_a_kill_from_outside_is_named_with_its_signal(
     (outcome,) = remote.run_pack([make_job(0)], kill)
     assert outcome.failure is not None
     assert outcome.failure.kind == "killed"
-    assert "signal 9" in outcome.failure.message
+    assert "signal 9 while this trial ran (out of memory, or killed by hand)" in (
+        outcome.failure.message
+    )
+    if sys.platform == "linux":
+        assert outcome.costs.peak_memory > 50 << 20
+    assert outcome.seconds > 0
+
+
+def test_a_kill_by_a_system_without_memory_says_so(
+    remote: ProcessExecutor, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmauto.engine.process.oom_kills", itertools.count(10**9).__next__)
+
+    def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        assert isinstance(remote.child, _Child)
+        remote.child.process.kill()
+        return dict.fromkeys(values, True)
+
+    (outcome,) = remote.run_pack([make_job(0)], kill)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "killed"
+    assert "(memory ran out and the system ended it; fewer --workers need less)" in (
+        outcome.failure.message
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not count")
+def test_what_the_system_tells_of_memory() -> None:
+    assert oom_kills() >= 0
+    assert peak_of(os.getpid()) > 50 << 20
+    assert peak_of(10**9) == 0  # no such process
 
 
 @pytest.mark.slow
@@ -84,6 +130,24 @@ def test_a_silent_trial_is_ended(setup: Setup, registry: Registry, make_job: Mak
     assert outcome.failure is not None
     assert outcome.failure.kind == "timeout"
     assert "must report at least every 8 seconds" in outcome.failure.message
+    assert "raise --trial-timeout" in outcome.failure.message
+    assert outcome.costs.peak_memory > 50 << 20
+    assert outcome.seconds >= 8
+
+
+def test_every_pack_says_a_word_an_epoch_so_that_many_of_them_are_not_silent(
+    setup: Setup, registry: Registry, make_job: Make
+) -> None:
+    words: list[int] = []
+    reports: list[int] = []
+
+    def report(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        reports.append(len(words))
+        return dict.fromkeys(values, True)
+
+    executor = Executor(setup, registry, alive=lambda: words.append(0))
+    executor.run_pack([make_job(n, epochs=2, patience=2) for n in range(3)], report)
+    assert reports == [3, 6]
 
 
 def test_pruning_decisions_reach_the_process(remote: ProcessExecutor, make_job: Make) -> None:

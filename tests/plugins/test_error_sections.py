@@ -11,7 +11,8 @@ import pytest
 from mmauto_sections import mmauto_sections
 from mmauto_sections.residuals import MOST_POINTS
 
-from mmauto.plugin import Figure, StudyView, Table, TargetSpec, Text
+from mmauto.blocks import unfolded
+from mmauto.plugin import Figure, StudyView, Table, TargetSpec, Text, abstention, reliability
 from mmauto.report.blocks import render_block
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.values import Kind
@@ -22,7 +23,7 @@ HOSTILE = ("<img src=x onerror=alert(1)>", "a & b </script>", '"; <b>c')
 
 
 def render(name: str, study: StudyView) -> list:
-    return list(SECTIONS[name].render(study))
+    return list(unfolded(SECTIONS[name].render(study)))
 
 
 def figures(blocks: list) -> list[Figure]:
@@ -141,9 +142,24 @@ def test_overconfidence_is_said_in_words_with_its_size() -> None:
     noisy = study.truth["test"]["diagnosis"].copy()
     noisy[::3] = (noisy[::3] + 1) % 3
     said = words(render("calibration", sharpened(with_truth(study, noisy), 4.0)))
-    assert f"{study.comparison.winner} is over-confident: on average it says 9" in said
+    assert f"{study.comparison.winner} is over-confident: on average it gives its answer 9" in said
     assert "and is right in 6" in said
     assert "a difference of +" in said
+
+
+def test_the_share_right_is_that_of_the_decisions_which_the_errors_count() -> None:
+    study = fake_study(2)
+    task = replace(study.task, primary="urgent", metric="balanced_accuracy")
+    runs = [replace(r, thresholds={"urgent": np.array([0.8])}) for r in study.confirmations]
+    study = replace(study, task=task, confirmations=runs)
+    (found, *_), (left, *_) = reliability(study), abstention(study)
+    truth = study.truth["test"]["urgent"]
+    own = [r.test["urgent"][:, 0] > 0.8 for r in runs if r.arm == study.comparison.winner]
+    right = np.mean([(one == truth)[~np.isnan(truth)].mean() for one in own])
+    assert found.raw.accuracy == pytest.approx(right)
+    assert found.raw.accuracy == pytest.approx(1 - left.errors[-1])
+    assert found.scaled is not None
+    assert found.scaled.accuracy == pytest.approx(right)
 
 
 def test_underconfidence_is_undone_by_a_temperature() -> None:

@@ -14,6 +14,7 @@ from mmauto_sections import curves, history, importance, parallel, timeline
 from mmauto_sections.axes import ABSENT, metric, upright
 from mmauto_sections.search import Search, saved
 
+from mmauto.blocks import unfolded
 from mmauto.plugin import ArmView, Figure, StudyView, Table, Text, TrialView
 from mmauto.report.blocks import render_block
 from mmauto.testing.fakes_study import empty_study, fake_study
@@ -53,6 +54,10 @@ def one(found: Sequence[Figure]) -> Figure:
     return figure
 
 
+def rendered(study: StudyView) -> list:
+    return list(unfolded(Search().render(study)))
+
+
 both = pytest.mark.parametrize("maximise", [True, False], ids=["accuracy", "rmse"])
 
 
@@ -60,7 +65,7 @@ both = pytest.mark.parametrize("maximise", [True, False], ids=["accuracy", "rmse
 
 
 def test_a_search_has_every_figure_and_a_table() -> None:
-    blocks = Search().render(fake_study())
+    blocks = rendered(fake_study())
     json.dumps([asdict(block) for block in blocks], allow_nan=False)
     assert sum(isinstance(block, Figure) for block in blocks) == 5
     assert sum(isinstance(block, Table) for block in blocks) == 1
@@ -72,7 +77,7 @@ def test_a_study_without_trials_has_no_search() -> None:
 
 @both
 def test_one_trial_is_enough(maximise: bool) -> None:
-    blocks = Search().render(with_trials([trial(0)], maximise))
+    blocks = rendered(with_trials([trial(0)], maximise))
     json.dumps([asdict(block) for block in blocks], allow_nan=False)
     assert len(one(timeline.blocks(with_trials([trial(0)]))).data) == 1
     assert parallel.blocks(with_trials([trial(0)])) == []  # nothing varied
@@ -81,7 +86,7 @@ def test_one_trial_is_enough(maximise: bool) -> None:
 def test_a_search_that_has_just_begun_says_so() -> None:
     running = [trial(n, None, state="running", seconds=0.0, curve=()) for n in range(3)]
     study = with_trials(running)
-    blocks = Search().render(study)
+    blocks = rendered(study)
     assert next(b.text for b in blocks if isinstance(b, Text)) == "No trial has a result yet."
     assert not [b for b in blocks if isinstance(b, Figure)]
     (table,) = [b for b in blocks if isinstance(b, Table)]
@@ -90,7 +95,7 @@ def test_a_search_that_has_just_begun_says_so() -> None:
 
 def test_trials_are_counted_by_state() -> None:
     study = fake_study()
-    (table,) = [block for block in Search().render(study) if isinstance(block, Table)]
+    (table,) = [block for block in rendered(study) if isinstance(block, Table)]
     for row in table.rows:
         own = [trial.state for trial in study.trials if trial.arm == row[0]]
         states = ("complete", "pruned", "failed", "running")
@@ -100,13 +105,13 @@ def test_trials_are_counted_by_state() -> None:
 def test_a_parked_arm_is_named_so() -> None:
     study = fake_study()
     arms = [replace(study.arms[0], parked=True), *study.arms[1:]]
-    (table,) = [b for b in Search().render(replace(study, arms=arms)) if isinstance(b, Table)]
+    (table,) = [b for b in rendered(replace(study, arms=arms)) if isinstance(b, Table)]
     assert table.rows[0][0] == f"{arms[0].name} (parked)"
 
 
 def test_a_search_in_which_everything_failed_still_counts() -> None:
     failed = [trial(n, None, state="failed", failure=Failure("nan", "x")) for n in range(4)]
-    blocks = Search().render(with_trials(failed))
+    blocks = rendered(with_trials(failed))
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert table.rows[0][3] == 4
     assert "No trial has a result" in next(b for b in blocks if isinstance(b, Text)).text
@@ -121,8 +126,8 @@ def test_the_epochs_that_pruning_saved_are_those_of_brute_force() -> None:
     ]  # fmt: skip
     assert saved(trials) == pytest.approx(1 - (10 + 20 + 3 + 5) / (10 + 20 + 15 + 15))
     assert saved(trials[:2]) == saved(trials[2:]) == saved([]) == 0.0
-    words = next(b for b in Search().render(with_trials(trials)) if isinstance(b, Text))
-    assert "saved about 37% of the epochs" in words.text
+    words = next(b for b in rendered(with_trials(trials)) if isinstance(b, Text))
+    assert "saved about 37 % of the epochs" in words.text
 
 
 # ------------------------------------------------------------------------------------- history
@@ -307,7 +312,7 @@ def test_idle_time_is_what_the_trials_leave() -> None:
     ]  # fmt: skip
     figure = one(timeline.blocks(with_trials(trials)))
     assert timeline.idle_share(trials, timeline.packed(trials)) == pytest.approx(1 - 16 / 20)
-    assert "Of 2 lanes over 10.0 seconds, 20% is idle" in figure.caption
+    assert "Of 2 lanes over 10.0 seconds, 20 % is idle" in figure.caption
     (bars,) = figure.data
     assert (bars["base"], bars["x"], bars["y"]) == ([0, 0, 6], [10, 4, 2], [1, 2, 2])
 
@@ -327,6 +332,14 @@ def test_running_trials_are_counted_and_not_drawn() -> None:
     assert sum(len(trace["x"]) for trace in figure.data) == 1
     assert "they still run or never did: 1." in figure.caption
     assert timeline.blocks(with_trials(trials[1:])) == []
+
+
+def test_pauses_of_pooled_folds_are_said_to_hold_their_confirmations() -> None:
+    study = with_trials([trial(0)])
+    pooled = replace(study, config={"folds": 5})
+    assert "between the 5 folds" in one(timeline.blocks(pooled)).caption
+    fold = replace(study, config={"folds": 5, "fold": 1})
+    assert "folds" not in one(timeline.blocks(fold)).caption
 
 
 def test_a_long_search_is_shown_in_minutes_or_hours() -> None:
@@ -365,7 +378,7 @@ def test_hostile_names_are_inert_in_every_figure() -> None:
               for n, p in enumerate(params)]  # fmt: skip
     study = with_trials(trials)
     arms = [replace(study.arms[0], name=HOSTILE, importances={HOSTILE: 1.0})]
-    figures = [b for b in Search().render(replace(study, arms=arms)) if isinstance(b, Figure)]
+    figures = [b for b in rendered(replace(study, arms=arms)) if isinstance(b, Figure)]
     assert len(figures) == 5
     for figure in figures:
         drawn = json.dumps([list(figure.data), dict(figure.layout)])
@@ -383,7 +396,7 @@ def test_a_thousand_trials_are_quick_and_lines_are_left_out_whole() -> None:
     ]
     study = with_trials(trials)
     start = time.perf_counter()
-    blocks = Search().render(study)
+    blocks = rendered(study)
     assert time.perf_counter() - start < 2
     figure = one(parallel.blocks(study))
     assert sum(len(trace["x"]) for trace in figure.data) <= 10_000

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from mmauto_sections.examples import MOST_FIELDS
+from mmauto_sections.examples import ATTENDED, MOST_FIELDS
 from mmauto_sections.examples import Examples as Section
 
 from mmauto.answered import Example, Examples, Shown
@@ -102,6 +102,50 @@ def test_effects_are_scaled_to_the_strongest_piece() -> None:
     ]  # fmt: skip
     whole = part(card, "by hiding")
     assert whole.lines == [("image", "+0.500", 1.0), ("text, weight 0.25", "-0.100", -0.2)]
+
+
+def test_attention_stands_beside_the_effects_and_is_called_no_explanation() -> None:
+    seen = {
+        "image": replace(PARTS["image"], attention=(0.1, 0.2, 0.0, 0.1), over="patches"),
+        "text": replace(PARTS["text"], attention=(0.3, 0.1), over="words"),
+        "tabular": replace(
+            PARTS["tabular"], attention=(0.01, 0.05, 0.02, 0.03, 0.04), over="tokens"
+        ),
+    }
+    study = with_examples(made(), seen)
+    card = cards(study)[0]
+    plain = [one for one in card.parts if "attention" not in one.label]
+    assert plain == list(cards(with_examples(made()))[0].parts)
+    picture, words, bars = (part(card, f"{key}: attention over") for key in PARTS)
+    assert picture.heat == [[0.0, 1.0], [0.0, 0.0]]  # twice as much as an even share
+    assert base64.b64decode(picture.data) == b"\xff\xd8jpeg"
+    assert words.words == [("no", 0.5), ("fever", 0.0)]
+    assert bars.label == "tabular: attention over tokens (5 in all)"
+    assert bars.lines == [
+        ("token 2", "0.050", 1.0), ("token 5", "0.040", 0.8), ("token 4", "0.030", 0.6),
+        ("token 3", "0.020", 0.4),
+    ]  # fmt: skip
+    assert picture.hue == words.hue == bars.hue == ATTENDED
+    notes = [b.text for b in Section().render(study) if isinstance(b, Text)]
+    (reading,) = [note for note in notes if "Attention is not explanation" in note]
+    assert "Jain and Wallace 2019" in reading
+    assert reading.index("a picture's tokens") < reading.index("a text's") < reading.index("others")
+
+
+def test_even_attention_hides_nothing_of_the_sample() -> None:
+    even = {
+        "image": replace(PARTS["image"], attention=(0.1,) * 4, over="patches"),
+        "text": replace(PARTS["text"], attention=(0.2, math.nan), over="words"),
+    }
+    card = cards(with_examples(made(), even))[0]
+    assert part(card, "image: attention").heat == [[0.0, 0.0], [0.0, 0.0]]
+    assert part(card, "text: attention").words == [("no", 0.0), ("fever", 0.0)]
+
+
+def test_where_nothing_is_attended_to_nothing_is_said_of_it() -> None:
+    told = str(Section().render(with_examples(made())))
+    assert "attention over" not in told
+    assert "Attention is" not in told
 
 
 def test_of_many_fields_those_that_matter_are_shown() -> None:

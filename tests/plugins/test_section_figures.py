@@ -9,6 +9,7 @@ import pytest
 from mmauto_sections import mmauto_sections
 from sklearn.metrics import precision_recall_fscore_support
 
+from mmauto.blocks import unfolded
 from mmauto.plugin import Figure, StudyView, Table, Text
 from mmauto.testing.fakes_study import fake_study
 from mmauto.views import Failure
@@ -17,7 +18,7 @@ SECTIONS = {section.name: section for section in mmauto_sections()}
 
 
 def render(name: str, study: StudyView) -> list:
-    return list(SECTIONS[name].render(study))
+    return list(unfolded(SECTIONS[name].render(study)))
 
 
 def only(kind: type, blocks: list):

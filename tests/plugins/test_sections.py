@@ -9,17 +9,19 @@ from dataclasses import asdict, replace
 
 import pytest
 from mmauto_sections import mmauto_sections
+from mmauto_sections.brackets import times
 
 from mmauto.answers.compare import compare, leaderboard_rows
-from mmauto.plugin import Block, Figure, Section, StudyView, Table, Text
+from mmauto.blocks import Fold, unfolded
+from mmauto.plugin import Block, Code, Figure, Section, StudyView, Table, Text
 from mmauto.testing.fakes_study import empty_study, fake_study
-from mmauto.views import Costs, Failure, Interval, Optimism, TrialView
+from mmauto.views import Costs, Failure, Finding, Interval, Optimism, TrialView
 
 SECTIONS = {section.name: section for section in mmauto_sections()}
 
 
 def render(name: str, study: StudyView) -> list:
-    return list(SECTIONS[name].render(study))
+    return list(unfolded(SECTIONS[name].render(study)))
 
 
 def texts(blocks: list) -> list[Text]:
@@ -63,7 +65,7 @@ def compared() -> StudyView:
 @pytest.mark.parametrize("section", SECTIONS.values(), ids=list(SECTIONS))
 @pytest.mark.parametrize("study", [fake_study(1), empty_study(), minimised()], ids=str)
 def test_every_block_is_plain_and_explained(section: Section, study: StudyView) -> None:
-    for block in section.render(study):
+    for block in unfolded(section.render(study)):
         assert isinstance(block, Block)
         json.dumps(asdict(block), allow_nan=False)
         if isinstance(block, Figure):
@@ -85,6 +87,13 @@ def test_figures_show_names_that_look_like_markup_as_they_are() -> None:
     task = replace(study.task, targets={**study.task.targets, "diagnosis": spec})
     figure = only(Figure, render("confusion", replace(study, task=task)))
     assert figure.data[0]["x"][:2] == ["&lt;5 &amp; odd", "&lt;b&gt;x&lt;/b&gt;"]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"), [(1.14, "1.1"), (3.0, "3.0"), (9.96, "10"), (23.4, "23"), (1234, "1,200")]
+)
+def test_a_multiple_has_two_digits(ratio: float, text: str) -> None:
+    assert times(ratio) == text
 
 
 # ---------------------------------------------------------------------------------- verdict
@@ -141,6 +150,27 @@ def test_three_numbers_say_how_good_how_much_better_and_how_dear() -> None:
         s for s in study.comparison.standings if s.arm.name == study.comparison.reference
     )
     assert cost.value == f"× {6.0 / reference.costs.train_seconds:.1f}"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "value", "note"),
+    [
+        (0.1, 0.02, "about the same", "both under 1 second a run"),
+        (4.1, 4.0, "about the same", "4.1 against 4 seconds a run"),
+        (4.56, 4.0, "× 1.1", "4.56 against 4 seconds a run"),
+        (1234.0, 10.0, "× 120", "1,234 against 10 seconds a run"),
+    ],
+)
+def test_times_are_compared_no_finer_than_they_mean(ours, theirs, value, note) -> None:
+    study = with_first(fake_study(), difference=Interval(0.0, -0.1, 0.1), costs=Costs(ours))
+    found = study.comparison
+    lines = [
+        replace(s, costs=Costs(theirs)) if s.arm.name == found.reference else s
+        for s in found.standings
+    ]
+    study = replace(study, comparison=replace(found, standings=tuple(lines)))
+    cost = render("verdict", study)[0].numbers[2]
+    assert (cost.value, cost.note) == (value, note)
 
 
 def test_a_tiny_p_value_is_never_shown_as_zero() -> None:
@@ -318,7 +348,7 @@ def test_every_failure_is_counted_once() -> None:
     table = only(Table, render("failures", study))
     failed = [trial for trial in study.trials if trial.failure]
     assert sum(row[2] for row in table.rows) == len(failed) > 0
-    assert {row[3] for row in table.rows} == {trial.failure.message for trial in failed}
+    assert {row[-1] for row in table.rows} == {trial.failure.message for trial in failed}
 
 
 def test_the_same_failure_is_one_line_and_the_most_frequent_comes_first() -> None:
@@ -326,17 +356,48 @@ def test_the_same_failure_is_one_line_and_the_most_frequent_comes_first() -> Non
     name = study.arms[0].name
     kinds = [Failure("nan", "rare"), Failure("oom", "often"), Failure("oom", "often")]
     trials = [
-        TrialView(i, name, 0, i, "failed", {}, failure=failure) for i, failure in enumerate(kinds)
-    ]
-    run = replace(study.confirmations[0], failure=Failure("disk", "full"))
+        TrialView(
+            i, name, 0, i, "failed", {}, seconds=1.25 * i, failure=failure,
+            costs=Costs(peak_memory=i << 30),
+        )
+        for i, failure in enumerate(kinds)
+    ]  # fmt: skip
+    costs = Costs(1234.56, peak_memory=300 << 20)
+    run = replace(study.confirmations[0], failure=Failure("disk", "full"), costs=costs)
     table = only(
         Table, render("failures", replace(study, trials=trials, confirmations=[run]))
     )  # fmt: skip
     assert list(table.rows) == [
-        [name, "oom", 2, "often"],
-        [name, "nan", 1, "rare"],
-        [f"{run.arm} (confirmation)", "disk", 1, "full"],
+        [name, "oom", 2, "2,048 MB", "2.5", "often"],
+        [name, "nan", 1, "unknown", "0.0", "rare"],
+        [f"{run.arm} (confirmation)", "disk", 1, "300 MB", "1,234.6", "full"],
     ]
+
+
+def test_the_command_that_shows_where_trials_broke() -> None:
+    study = replace(fake_study(), name="my study")
+    assert only(Code, render("failures", study)).text == "mmauto trials 'my study' --failed"
+
+
+def test_failures_are_summed_up_in_words() -> None:
+    study = fake_study()
+    trials = [replace(t, failure=None) for t in study.trials]
+    trials[:2] = [replace(t, failure=Failure("oom", "x")) for t in trials[:2]]
+    run = replace(study.confirmations[0], failure=Failure("nan", "y"), test={}, value=None)
+    study = replace(study, trials=trials, confirmations=[run])
+    assert only(Text, render("failures", study)).text == (
+        "3 runs of 1 arm failed: out of memory in 2, numbers that are not finite in 1."
+    )
+
+
+def test_many_failures_are_folded_away() -> None:
+    study = fake_study()
+    failed = [replace(study.trials[0], failure=Failure("data", f"row {n}")) for n in range(13)]
+    study = replace(study, trials=failed, confirmations=[])
+    _, fold, _ = SECTIONS["failures"].render(study)
+    assert isinstance(fold, Fold)
+    assert fold.title == "Every message (13 rows)"
+    assert len(only(Table, render("failures", study)).rows) == 13
 
 
 def test_no_failure_is_said_in_words() -> None:
@@ -360,6 +421,32 @@ def test_the_data_section_counts_classes_and_repeats_each_note() -> None:
     assert list(tables[3].rows) == [
         (f.kind, f.text, f.action) for f in study.findings if not f.warning
     ]
+
+
+def test_train_rows_of_each_class_are_counted_where_they_are_known() -> None:
+    study = replace(fake_study(), learned={"diagnosis": [120, 50, 70]})
+    table = next(b for b in render("data", study) if getattr(b, "columns", [""])[0] == "diagnosis")
+    assert table.columns == ("diagnosis", "train", "valid", "test")
+    assert [row[1] for row in table.rows] == [120, 50, 70]
+
+
+def test_pooled_folds_count_each_row_once() -> None:
+    study = replace(
+        fake_study(), learned={"diagnosis": [1, 1, 1]}, rows={"tested once": 120}
+    )  # fmt: skip
+    table = next(b for b in render("data", study) if getattr(b, "columns", [""])[0] == "diagnosis")
+    assert table.columns == ("diagnosis", "tested once")
+    assert sum(row[1] for row in table.rows) == 120
+
+
+def test_what_one_fold_s_rows_can_tell_is_not_said_of_all_folds() -> None:
+    power = Finding("power", "84 test rows can tell large differences only")
+    study = replace(fake_study(), config={"folds": 5}, findings=[power, *fake_study().findings])
+    said = [str(row) for b in render("data", study) if isinstance(b, Table) for row in b.rows]
+    assert not any("84 test rows" in row for row in said)
+    fold = replace(study, config={"folds": 5, "fold": 1})
+    said = [str(row) for b in render("data", fold) if isinstance(b, Table) for row in b.rows]
+    assert any("84 test rows" in row for row in said)
 
 
 def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:

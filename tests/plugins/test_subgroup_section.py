@@ -109,6 +109,17 @@ def test_subgroups_that_are_all_small_are_not_judged() -> None:
     assert {str(row[-1]).split(" (")[0] for row in table.rows} == {"too small to judge"}
 
 
+def test_a_column_that_tells_the_label_is_warned_of() -> None:
+    view = study([0.9, 0.9])
+    truth = view.truth["test"]["ill"]
+    told = replace(view, subgroups={"code": np.where(truth > 0, "B", "A").astype(object)})
+    warned = [b.text for b in Subgroups().render(told) if getattr(b, "style", "") == "warning"]
+    assert len(warned) == 1
+    assert "code all but tells ill" in warned[0]
+    assert "choose another column" in warned[0]
+    assert not [b for b in Subgroups().render(view) if getattr(b, "style", "") == "warning"]
+
+
 def test_a_metric_that_follows_the_share_of_positives_has_a_warning() -> None:
     texts, _, _ = render(study((0.8, 0.8), metric="f1"))
     assert "compare their shares" in texts[-1].text

@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from mmauto.plugin import Code, Figure, Headline, KeyNumber, Table
+from mmauto.blocks import unfolded
+from mmauto.plugin import Code, Figure, Fold, Headline, KeyNumber, Table, Text
 from mmauto.report.blocks import render_block, safe_json, shown
 from mmauto.report.thin import thinned
 
@@ -83,6 +84,15 @@ def test_long_text_is_folded_under_its_caption_and_short_text_is_not() -> None:
     folded = render_block(Code("\n".join("abcdefghijklmnopqrst"), "The file:"), "c")
     assert "<summary>The file: <small>20 lines</small></summary>" in folded
     assert "<details" not in render_block(Code("one line", "The file:"), "c")
+
+
+def test_a_fold_shows_its_title_and_holds_its_blocks_under_names_of_their_own() -> None:
+    inner = Fold("<b>in</b>", [Table(("a",), [[1]], "c"), Table(("b",), [[2]], "d")])
+    page = render_block(Fold("more & more", [Text("first"), inner]), "x-3")
+    assert page.startswith('<details class="fold"><summary>more &amp; more</summary><p>first</p>')
+    assert "<summary>&lt;b&gt;in&lt;/b&gt;</summary>" in page
+    assert [name in page for name in ("x-3-1-0", "x-3-1-1")] == [True, True]
+    assert [b.text for b in unfolded([Text("0"), Fold("t", [Text("1")])])] == ["0", "1"]
 
 
 def test_a_figure_of_many_points_is_thinned_and_says_so() -> None:

@@ -166,6 +166,17 @@ def wait_for_figures(driver: Any) -> None:
     )
 
 
+def unfold(driver: Any) -> None:
+    """Open all that is folded away, and wait for the figures in it."""
+    driver.set_script_timeout(20)
+    driver.execute_async_script(
+        "const done = arguments[0], plots = [...document.querySelectorAll('.plot')];"
+        "for (const part of document.querySelectorAll('details')) part.open = true;"
+        "const look = () => plots.every(p => p.querySelector('svg.main-svg')) ? done()"
+        " : setTimeout(look, 20); look()"
+    )
+
+
 def sorted_by(driver: Any, table: str, column: int) -> tuple[str | None, list[str]]:
     """Click the head of a column; the order that it then claims, and its cells."""
     return tuple(
@@ -205,6 +216,7 @@ def test_the_page_is_no_wider_than_the_window(visit, name: str, width: int) -> N
 @pytest.mark.parametrize("width", [400, 1280])
 def test_every_section_and_every_figure_is_there_to_see(visit, width: int) -> None:
     page = visit("fake", width)
+    unfold(page)
     heights = page.execute_script(
         "return [...document.querySelectorAll('section')]"
         ".map(section => [section.id, section.getBoundingClientRect().height])"
@@ -225,9 +237,9 @@ def test_every_section_and_every_figure_is_there_to_see(visit, width: int) -> No
 
 
 def test_numbers_sort_as_numbers_both_ways(visit) -> None:
-    page, costs = visit(), "#leaderboard figure:last-of-type table"
+    page, costs = visit(), "#leaderboard .fold table"
     columns = page.execute_script(
-        "return [...document.querySelectorAll('#leaderboard figure:last-of-type th')]"
+        "return [...document.querySelectorAll('#leaderboard .fold th')]"
         ".map(head => head.textContent)"
     )
     place = columns.index("trained parameters")
@@ -467,6 +479,19 @@ def test_what_is_folded_away_is_printed(visit) -> None:
     assert page.execute_script(folded) == 0
     page.execute_script("dispatchEvent(new Event('afterprint'))")
     assert page.execute_script(folded) == before
+
+
+def test_a_folded_figure_is_drawn_as_wide_as_its_place_when_it_is_opened(visit) -> None:
+    page = visit("fake", 1280)
+    hidden = "return document.querySelectorAll('.fold:not([open]) .plot svg.main-svg').length"
+    assert page.execute_script("return document.querySelectorAll('.fold .plot').length") > 0
+    assert page.execute_script(hidden) == 0
+    unfold(page)
+    pairs = page.execute_script(
+        "return [...document.querySelectorAll('.fold .plot')].map(p =>"
+        " [p.clientWidth, p.querySelector('svg.main-svg').getBoundingClientRect().width])"
+    )
+    assert all(place > 600 and abs(place - drawn) < 2 for place, drawn in pairs)
 
 
 def test_every_link_of_the_contents_leads_somewhere(visit) -> None:

@@ -202,6 +202,27 @@ def test_every_format_shows_the_same_numbers() -> None:
     assert from_page() == wanted
 
 
+@pytest.mark.parametrize("width", [60, 72, 80, 100])
+def test_a_narrow_terminal_cuts_long_names_in_the_middle_and_never_a_figure(width: int) -> None:
+    study = fake_study(0)
+    names = {arm.name: f"a_fusion_with_a_long_name_{arm.name}" for arm in study.arms}
+    found = study.comparison
+    lines = [replace(s, arm=replace(s.arm, name=names[s.arm.name])) for s in found.standings]
+    study = replace(study, comparison=replace(found, standings=tuple(lines)))
+    text = io.StringIO()
+    Console(file=text, width=width).print(leaderboard_table(study, width))
+    told = text.getvalue().splitlines()
+    assert max(map(len, told)) <= width
+    for line in lines:
+        (row,) = (row for row in told if f" {line.validation:.3f} " in row)
+        assert "…" in row
+        assert line.arm.name[-3:] in row
+        assert f"{line.test.value:.3f} [{line.test.low:.3f}, {line.test.high:.3f}]" in row
+        gain = line.difference
+        if gain and width > 60:
+            assert f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" in row
+
+
 @pytest.mark.parametrize("make", [as_markdown, as_json, as_latex])
 def test_the_verdict_stands_beside_the_table(make: Callable[[Comparison], str]) -> None:
     said = make(COMPARISON).replace("\\_", "_")

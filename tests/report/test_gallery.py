@@ -53,6 +53,18 @@ def test_words_are_coloured_by_what_they_did() -> None:
     assert spans[2][0] == ""
 
 
+def test_one_hue_stands_for_both_colours() -> None:
+    found = html(
+        Picture("image", "QUJD", "an image", [[0.5, -0.5]], "#009E73"),
+        Words("text", [("fever", 1.0)], "#009E73"),
+        Bars("tokens", [("token 1", "0.5", 0.5)], "#009E73"),
+    )
+    assert found.count("#009E73") == 4
+    assert "#d55e00" not in found
+    assert "#0072b2" not in found
+    assert "<b>" not in html(Words("text", [("fever", 1.0)], '"><b>'))
+
+
 def test_bars_are_drawn_where_something_has_one() -> None:
     assert "width:50%" in html(Bars("tabular", [("age 7", "+0.1", 0.5), ("sex f", "–", 0.0)]))
     assert "bar" not in html(Bars("arms", [("a", "yes", 0.0)])).replace('class="bars"', "")

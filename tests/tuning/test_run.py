@@ -20,7 +20,7 @@ from mmauto.tuning.crew import Crew
 from mmauto.tuning.run import Clock, Search
 from mmauto.tuning.watch import Watcher
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import ArmView
+from mmauto.views import ArmView, Failure
 
 SPACE = {
     "fusion/width": Choice((16, 32, 64)),
@@ -79,7 +79,7 @@ def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
         sides = {"valid": {"y": np.zeros(2)}, "test": {"y": np.zeros(2)}}
         save_truth(folder, sides, {"valid": None, "test": None}, {"valid": np.arange(2)})
         store = StudyStore.create(folder, "s", {}, TASK, facts, {}, "", [ARM.view])
-    config = from_mapping({"task": "t", "trials": 24, "epochs": 20})
+    config = from_mapping({"task": "t", "name": "s", "trials": 24, "epochs": 20})
     clock = Clock(None, time.monotonic())
     hunt = Search(store, [ARM], config, Crew([runner]), Watcher(), 1000, True, clock)
     runner.done = hunt.ended
@@ -90,6 +90,32 @@ def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
         found = [(t.index, t.state, str(t.params), t.curve) for t in store.trials()]
         store.close()
     return found
+
+
+class Failing(Made):
+    """Trials of which all fail."""
+
+    def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+        self.jobs += jobs
+        for job in jobs:
+            self.done(Outcome(job.id, "failed", failure=Failure("plugin", f"broke {job.id}")))
+        return ()
+
+
+def test_an_arm_that_only_fails_is_parked_and_the_note_tells_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr(Watcher, "note", lambda self, text: notes.append(text))
+    runner = Failing()
+    search(tmp_path, runner)
+    assert len(runner.jobs) == 8  # one generation of three
+    (note,) = notes
+    assert note.startswith("one failed 5 times in a row and gets no further trials; last: broke 8")
+    assert "mmauto trials s --failed shows all" in note
+    assert "a search under another --name tries it again" in note
+    search(tmp_path, runner)  # continued: it stays where it is
+    assert len(runner.jobs) == 8
 
 
 def test_jobs_of_a_pack_carry_one_text(tmp_path: Path) -> None:

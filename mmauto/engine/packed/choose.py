@@ -6,7 +6,6 @@ so that the same search takes the same way again.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import time
@@ -15,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from mmauto.engine.digests import digest
@@ -26,7 +24,13 @@ from mmauto.engine.packed.folded import Folded
 from mmauto.engine.packed.form import Alone, Form, Gradients, trained
 from mmauto.engine.packed.graphed import Graphed, GraphedFolded, GraphedVmapped, mapped
 from mmauto.engine.packed.vmapped import Vmapped
-from mmauto.engine.random_state import RandomState, random_state, set_random_state
+from mmauto.engine.random_state import (
+    RandomState,
+    random_state,
+    set_random_state,
+    untouched,
+)
+from mmauto.engine.remember import Memory
 from mmauto.values import Batch
 
 ANYWHERE: Sequence[type[Form]] = (Folded, Vmapped)
@@ -55,12 +59,11 @@ def choose(
     if len(models) == 1:
         return Alone(models, loss)
     sample = _Sample(arrays, batch, random_state())
-    buffers = [(b, b.clone()) for model in models for b in model.buffers()]
-
     known = Memory(memory)
     key = signature(models, batch)
-    try:
+    with untouched(models):
         name = known.get(key)
+        name = name if name in FORMS else None
         usable: list[Form] = [Alone(models, loss)]
         wanted = sample.step(usable[0]), sample.outputs(usable[0])
         for other in _others(batch.index.device):
@@ -69,13 +72,9 @@ def choose(
                 usable += [form] if form else []
         if name is None:
             usable.sort(key=lambda form: _seconds(form, sample))
-            name = known.put(key, usable[0].name)
+            best = usable[0].name
+            name = known.put(key, lambda kept: kept or best)
         chosen = next((form for form in usable if form.name == name), usable[0])
-    finally:
-        set_random_state(sample.start)
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
     # a form that was tried later has taken the parameters with it
     return FORMS[chosen.name](models, loss)
 
@@ -185,43 +184,15 @@ def signature(models: Sequence[MultimodalModel], batch: Batch) -> str:
             [list(parameter.shape) for parameter in trained(first)],
             1 << (len(models) - 1).bit_length(),
             len(batch.index),
-            _machine(batch.index.device),
+            machine(batch.index.device),
             torch.get_num_threads(),
             torch.__version__,
         ]
     )
 
 
-def _machine(device: torch.device) -> str:
+def machine(device: torch.device) -> str:
+    """The processor's or the graphics card's name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return platform.processor() or platform.machine()
-
-
-class Memory:
-    """A small JSON file of names, shared by processes."""
-
-    def __init__(self, file: Path):
-        self.file = file
-
-    def get(self, key: str) -> str | None:
-        """The name that stands under ``key``."""
-        found = self._read().get(key)
-        return found if found in FORMS else None
-
-    def put(self, key: str, name: str) -> str:
-        """Remember ``name``, or what another process has remembered meanwhile; gives that."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.file}.lock"):
-            fresh = self.file.with_suffix(".new")
-            kept = {key: name, **self._read()}
-            fresh.write_text(json.dumps(kept, indent=1))
-            fresh.replace(self.file)
-        return kept[key]
-
-    def _read(self) -> dict[str, str]:
-        try:
-            found = json.loads(self.file.read_text())
-        except (OSError, ValueError):  # not there yet, or damaged: it can be measured again
-            return {}
-        return found if isinstance(found, dict) else {}

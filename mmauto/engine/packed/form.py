@@ -17,6 +17,9 @@ from mmauto.engine.once import precision
 from mmauto.engine.random_state import alike
 from mmauto.values import Batch
 
+EVALUATION_ROWS = 2048
+"""So many rows are predicted at once, those of all models of a pack counted."""
+
 
 @dataclass(frozen=True)
 class Gradients:
@@ -44,12 +47,16 @@ class Form(ABC):
 
     Args:
         models: K of them, on the device.
+
+    Attributes:
+        at_once: rows that are predicted at once; fewer where they were once too many.
     """
 
     name: ClassVar[str]
 
     def __init__(self, models: Sequence[MultimodalModel], loss: TaskLoss):
         self.models, self.loss = list(models), loss
+        self.at_once = max(1, EVALUATION_ROWS // len(self.models))
 
     @abstractmethod
     def gradients(self, arrays: Arrays, batch: Batch) -> Gradients:

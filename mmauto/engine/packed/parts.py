@@ -1,0 +1,67 @@
+"""One model whose batches are too large for the memory: trained in parts, one step a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from mmauto.engine.losses import TaskLoss
+from mmauto.engine.model import Arrays, MultimodalModel
+from mmauto.engine.objective import objective
+from mmauto.engine.once import precision
+from mmauto.engine.packed.form import Alone, Gradients
+from mmauto.values import Batch
+
+
+class InParts(Alone):
+    """Gradients of a batch as the sum of its parts', each weighted by its share of the rows.
+
+    The loss is a mean over rows, so that this is the whole batch's step but for rounding and for
+    the draws of dropout; norms over batches see one part at a time.
+
+    Args:
+        rows: of a part at most.
+    """
+
+    name = "parts"
+
+    def __init__(self, model: MultimodalModel, loss: TaskLoss, rows: int):
+        super().__init__([model], loss)
+        self.rows = rows
+
+    def gradients(self, arrays: Arrays, batch: Batch) -> Gradients:
+        """See `Form.gradients`."""
+        (model,), (own,) = self.models, self.trained
+        for parameter in own:
+            parameter.grad = None
+        total = len(batch.index)
+        loss = torch.zeros((), device=batch.index.device)
+        # of equal size: a last single row would have no batch statistics
+        order = torch.arange(total, device=loss.device)
+        for place in order.tensor_split(-(-total // self.rows)):
+            with precision(batch.index.device):
+                read = {k: _rows(part, place) for k, part in arrays.items()}
+                value, *_ = objective(model, read, part_of(batch, place), self.loss)
+                value = value * (len(place) / total)
+            value.backward()  # type: ignore[no-untyped-call]
+            loss += value.detach()
+        grads = [parameter.grad for parameter in own]
+        norm = nn.utils.get_total_norm([g for g in grads if g is not None])
+        return Gradients(loss.unsqueeze(0), norm.unsqueeze(0), [grads])
+
+
+def part_of(batch: Batch, place: Tensor) -> Batch:
+    """Some rows of a batch, whose rows are their own still."""
+    present, targets, observed = (
+        _rows(part, place) for part in (batch.present, batch.targets, batch.observed)
+    )
+    return replace(
+        batch, present=present, targets=targets, observed=observed, index=batch.index[place]
+    )
+
+
+def _rows(arrays: Mapping[str, Tensor], place: Tensor) -> dict[str, Tensor]:
+    return {name: array.index_select(0, place) for name, array in arrays.items()}
