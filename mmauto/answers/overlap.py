@@ -31,9 +31,21 @@ def stretch(views: Sequence[StudyView]) -> float:
     """
     folds = int(views[0].config.get("folds", 0)) or len(views)
     tested = [view.config.get("fold") or place for place, view in enumerate(views, 1)]
+    return _stretch(folds, tested)
+
+
+def _stretch(folds: int, tested: Sequence[int]) -> float:
     pairs = {(own, other) for own in tested for other in tested if (other - own) % folds > 1}
     taught = len(tested) * max(1, folds - 2)  # by rows of folds that are not tested yet, too
     return math.sqrt(1 + sum((other, own) in pairs for own, other in pairs) / taught)
+
+
+def stretch_of(study: StudyView) -> float:
+    """The same for a study that may pool folds, all of them taken as tested; else 1."""
+    folds = int(study.config.get("folds", 0))
+    if folds < 2 or study.config.get("fold"):
+        return 1.0
+    return _stretch(folds, range(1, folds + 1))
 
 
 def judged_wider(study: StudyView, by: float) -> Comparison:
@@ -49,13 +61,13 @@ def judged_wider(study: StudyView, by: float) -> Comparison:
         return study.comparison
     maximise = METRICS[study.comparison.metric].maximise
     scored = [
-        replace(line, test=_possible(_wider(line.test, by), maximise))
+        replace(line, test=_possible(wider(line.test, by), maximise))
         for line in study.comparison.standings
     ]
     lines = [
         line
         if line.difference is None
-        else replace(line, difference=_wider(line.difference, by), p=_less_sure(line.p, by))
+        else replace(line, difference=wider(line.difference, by), p=less_sure(line.p, by))
         for line in scored
     ]
     corrected = holm({line.arm.name: line.p for line in lines if line.arm.kind == "fusion"})
@@ -67,7 +79,7 @@ def judged_wider(study: StudyView, by: float) -> Comparison:
     )
     rows = int(observed(study.task.targets[found.target], study.truth["test"][found.target]).sum())
     control = _over_control(study)
-    wide = None if control is None else _wider(control, by)
+    wide = None if control is None else wider(control, by)
     said = verdict(found, study.task, study.ceiling, wide, _missing(study), rows)
     return replace(found, verdict=said)
 
@@ -104,7 +116,8 @@ def _missing(study: StudyView) -> list[str]:
     ]
 
 
-def _wider(found: Interval, by: float) -> Interval:
+def wider(found: Interval, by: float) -> Interval:
+    """The interval with ends that are so many times as far away."""
     low, high = (found.value + by * (end - found.value) for end in (found.low, found.high))
     return Interval(found.value, low, high)
 
@@ -116,7 +129,8 @@ def _possible(found: Interval, maximise: bool) -> Interval:
     return replace(found, low=max(found.low, 0.0))
 
 
-def _less_sure(p: float, by: float) -> float:
+def less_sure(p: float, by: float) -> float:
+    """The two-sided p value of a normal deviate that is so many times smaller."""
     from scipy.special import ndtr, ndtri
 
     return float(2 * ndtr(ndtri(p / 2) / by))

@@ -51,8 +51,8 @@ class Profile:
 def profile(view: StudyView) -> Profile | None:
     """None without two single modalities and a fusion."""
     lines = view.comparison.standings
-    own = {f"{key}_only" for key in view.task.modalities}
-    singles = [line.arm for line in lines if line.arm.name in own]
+    own = {f"{key} alone" for key in view.task.modalities}
+    singles = [line.arm for line in lines if line.arm.kind == "single" and line.arm.summary in own]
     fusion = next((line for line in lines if line.arm.kind == "fusion"), None)
     if len(singles) < 2 or fusion is None:
         return None
@@ -74,7 +74,7 @@ def profile(view: StudyView) -> Profile | None:
     alone = above([arm.name for arm in singles])
     ((joint, joints),) = above([fusion.arm.name])
     knowing = tuple(
-        _modality(arm.name)
+        arm.summary.removesuffix(" alone")
         for arm, found in zip(singles, alone, strict=True)
         if interval(*found).low > 0
     )
@@ -156,7 +156,3 @@ def _worded(knowing: tuple[str, ...], joint: bool, gain: bool, more: bool, littl
         f"Only {names} beats guessing, and adding the others gives little if anything",
         f"use {names} alone; check whether the others were encoded well before giving them up",
     )  # fmt: skip
-
-
-def _modality(arm: str) -> str:
-    return arm.removesuffix("_only")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmauto.answers.compare import compare
+from mmauto.answers.overlap import judged_wider, less_sure, stretch_of, wider
 from mmauto.answers.permutation import SwapTest, holm
 from mmauto.answers.statistics import Resampled
 from mmauto.engine.thresholds import at_half
@@ -94,7 +95,7 @@ def merged(views: Sequence[StudyView]) -> StudyView:
     # of pooled folds, some metrics are of ranks and others of what was predicted
     metrics = {_full(v, s.arm.name): s.metrics for v in views for s in v.comparison.standings}
     standings = tuple(replace(s, metrics=metrics[s.arm.name]) for s in found.standings)
-    return StudyView(
+    whole = StudyView(
         name=", ".join(view.name for view in views),
         task=task,
         config={},
@@ -111,6 +112,7 @@ def merged(views: Sequence[StudyView]) -> StudyView:
         findings=(),
         comparison=replace(found, standings=standings),
     )
+    return replace(whole, comparison=judged_wider(whole, max(map(stretch_of, views))))
 
 
 def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
@@ -121,6 +123,7 @@ def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
     """
     task, target = whole.task, whole.task.primary
     spec, right = task.targets[target], whole.truth["test"][target]
+    by = max(map(stretch_of, views))
     shared = Resampled(task.metric, spec, right, whole.groups["test"])
     winners = [_full(view, str(view.comparison.winner)) for view in views]
     runs = {name: _decided(whole, name) for name in winners}
@@ -132,11 +135,13 @@ def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
         if seeds:
             one, two = ([runs[side][seed] for seed in seeds] for side in (ours, theirs))
             pairs[str(place)] = one, two
-            gains[str(place)] = shared.gain(
+            gain = shared.gain(
                 [shared.score(run) for run in one], [shared.score(run) for run in two]
             )
+            gains[str(place)] = wider(gain, by)
     test = SwapTest(task.metric, spec, right, whole.groups["test"])
     p = test.p_values(pairs) if test.total else {}
+    p = {name: less_sure(value, by) for name, value in p.items()}
     corrected = holm(p)
     return [
         Duel(*contest, gains.get(key), p.get(key, math.nan), corrected.get(key, math.nan))

@@ -66,7 +66,7 @@ def _entries(folder: Path) -> Iterator[Entry]:
             samples = key.parent / SAMPLES
             rows = samples.stat().st_size // 32 if samples.exists() else 0
             yield Entry(key.parent, json.loads(key.read_text()), rows, size, key.stat().st_mtime)
-        except (OSError, ValueError):  # another process removes it at this moment
+        except (OSError, ValueError, RecursionError):  # damaged, or removed at this moment
             continue
 
 

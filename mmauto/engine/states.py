@@ -53,7 +53,7 @@ def _read(place: Path, about: Mapping[str, Any]) -> State | None:
                 value = file.get_tensor(name)
                 state[name] = value.numpy() if kind == "numpy" else value
         os.utime(place)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return {name: state[name] for name in words["order"]}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -78,8 +77,11 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            found = {name: file[name] for name in file.files}
+        if not all(isinstance(value, np.ndarray) for value in found.values()):
+            raise ValueError("it holds something else than arrays")
+        return found
+    except Exception as error:  # zip, numpy and memory each have errors of their own
         raise StoreError(
             f"predictions listed in the study must be readable, {path} is not ({error}); restore "
             "the file, or run the study again under another --name"

@@ -178,6 +178,6 @@ class Search:
         last = recent[-1].failure
         self.watcher.note(
             f"{arm.name} failed {PARK_AFTER} times in a row and gets no further trials; last: "
-            f"{last.message if last else 'unknown'} (mmauto trials {self.config.name} --failed shows "
-            "all; once that is mended, a search under another --name tries it again)"
+            f"{last.message if last else 'unknown'} (mmauto trials {self.config.name} --failed "
+            "shows all; once that is mended, a search under another --name tries it again)"
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import mmauto.conduct
+import mmauto.tuning.runners
 from mmauto.cli.main import main
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 
@@ -43,7 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mmauto.conduct, "ProcessExecutor", NoExecutor)
+    monkeypatch.setattr(mmauto.tuning.runners, "ProcessExecutor", NoExecutor)
     return tmp_path
 
 
@@ -88,7 +88,7 @@ def stopped(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(mmauto.conduct, "ProcessExecutor", Interrupted)
+        patch.setattr(mmauto.tuning.runners, "ProcessExecutor", Interrupted)
         with pytest.raises(SystemExit) as stop:
             main(["search", *TABLE, *STUDY])
     assert stop.value.code == 130

@@ -160,6 +160,7 @@ ArrayCache(Path(sys.argv[1])).get({"encoder": "fake"}, digests, compute)
 """
 
 
+@pytest.mark.fault("cache")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a signal that Windows lacks")
 def test_what_a_killed_writer_left_is_no_entry_and_goes(tmp_path: Path) -> None:
     with subprocess.Popen(

@@ -84,6 +84,7 @@ def plain(make: Make, number: int, **changes: Any) -> TrialJob:
     return make(number, params=params, **changes)
 
 
+@pytest.mark.fault("memory")
 def test_a_pack_that_does_not_fit_is_halved_and_gives_the_same(
     make_job: Make, setup: Setup, registry: Registry, device: Device, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_packs_of_a_shape_that_was_too_large_begin_at_a_size_that_fits(
     assert device.refused == 2  # of other shapes nothing is known
 
 
+@pytest.mark.fault("memory")
 def test_a_batch_that_does_not_fit_is_trained_in_parts_and_gives_the_same(
     make_job: Make, setup: Setup, registry: Registry, device: Device, tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_and_gives_the_same(
     assert device.refused == 0
 
 
+@pytest.mark.fault("memory")
 def test_memory_that_runs_out_in_a_later_epoch_loses_and_doubles_nothing(
     make_job: Make, setup: Setup, registry: Registry, device: Device, tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ def test_memory_that_runs_out_in_a_later_epoch_loses_and_doubles_nothing(
     np.testing.assert_allclose(wanted.curve, found.curve, atol=0.03)
 
 
+@pytest.mark.fault("memory")
 def test_with_no_row_that_fits_the_trial_fails_alone_and_says_what_it_took(
     make_job: Make, setup: Setup, registry: Registry, device: Device
 ) -> None:
@@ -193,6 +197,7 @@ def test_the_second_stage_of_fine_tuning_in_parts(
     np.testing.assert_allclose(wanted.losses, found.losses, rtol=1e-3)
 
 
+@pytest.mark.fault("memory")
 def test_a_prediction_that_does_not_fit_is_made_in_fewer_rows(
     make_job: Make, setup: Setup, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

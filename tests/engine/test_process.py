@@ -44,6 +44,7 @@ def test_a_process_gives_what_this_process_gives(
         np.testing.assert_array_equal(one.valid["y"], two.valid["y"])
 
 
+@pytest.mark.fault("kill")
 @pytest.mark.slow
 def test_a_crash_fails_its_own_trial_and_the_neighbours_finish(
     remote: ProcessExecutor, make_job: Make
@@ -61,6 +62,7 @@ def test_a_crash_fails_its_own_trial_and_the_neighbours_finish(
     assert remote.run_pack([make_job(3)], go_on)[0].state == "complete"
 
 
+@pytest.mark.fault("kill")
 def test_one_kill_from_outside_costs_no_trial(remote: ProcessExecutor, make_job: Make) -> None:
     killed = []
 
@@ -166,6 +168,7 @@ def test_ctrl_c_in_the_coordinator_ends_the_child(remote: ProcessExecutor, make_
     assert child.process.poll() is not None
 
 
+@pytest.mark.fault("kill")
 def test_the_child_ends_when_the_coordinator_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "coordinator.py"
     script.write_text(

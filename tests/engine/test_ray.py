@@ -144,6 +144,7 @@ def wait_for(there: Callable[[], bool], seconds: float = 20.0) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.fault("Ray")
 @pytest.mark.slow
 def test_a_node_that_dies_in_training_costs_nothing(
     cluster: Any,
@@ -199,6 +200,7 @@ def go_on(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
     return dict.fromkeys(values, True)
 
 
+@pytest.mark.fault("Ray")
 @pytest.mark.slow
 def test_what_ends_every_worker_fails_alone_and_the_cluster_is_shared(
     cluster: Any,

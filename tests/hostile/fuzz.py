@@ -8,7 +8,6 @@ the tests call; the inputs of a kind stand in ``inputs_KIND.py`` beside this fil
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 import signal
@@ -195,16 +194,3 @@ def _try(kind: Kind, place: Path, item: Any, result: Result) -> None:
     if why:
         result.failures.append(f"{why} <- {item!r}"[:6000])
     shutil.rmtree(own, ignore_errors=True)
-
-
-def written(kind: str, tried: int, failures: list[str]) -> None:
-    """Leave the counts where ``MMAUTO_FAULTS_OUT`` says, one file a kind."""
-    out = os.environ.get("MMAUTO_FAULTS_OUT")
-    if not out:
-        return
-    Path(out).mkdir(parents=True, exist_ok=True)
-    counts = {
-        "suite": f"fuzz {kind}", "injected": tried, "survived": tried - len(failures),
-        "lost": 0, "tried": tried,
-    }  # fmt: skip
-    (Path(out) / f"fuzz-{kind}.json").write_text(json.dumps(counts, indent=1))

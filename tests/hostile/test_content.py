@@ -33,6 +33,8 @@ from mmauto.errors import ConfigError, DataError
 from mmauto.report.export import inert
 from mmauto.toml import read_toml
 
+pytestmark = pytest.mark.fault("malice")
+
 MEGABYTES = 10**6
 
 

@@ -30,6 +30,8 @@ from mmauto.errors import DataError, MmautoError, StoreError
 from mmauto.registry import Registry, load_registry
 from mmauto.store.files import load_arrays
 
+pytestmark = pytest.mark.fault("malice")
+
 
 class Bomb:
     """Makes a folder called ``exploded`` when it is unpickled."""

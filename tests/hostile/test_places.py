@@ -26,6 +26,8 @@ from mmauto.registry import load_registry
 from mmauto.tuning.arms import make_arms
 from mmauto.values import TargetSpec, TaskView
 
+pytestmark = pytest.mark.fault("malice")
+
 OUTSIDE = ["../x", "..", ".", "/etc/x", "a/b", "a\\b", "a\0b", "a\n", "", "-x", ".x", "~", "C:x"]
 
 
