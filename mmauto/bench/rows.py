@@ -14,6 +14,7 @@ from mmauto.bench.rows_calibration import calibration
 from mmauto.bench.rows_growth import growth
 from mmauto.bench.rows_packed import packed
 from mmauto.bench.rows_pruning import pruning
+from mmauto.bench.rows_scale import scale
 from mmauto.bench.rows_search import framework, search, second, warm
 from mmauto.bench.rows_trained import trained
 
@@ -27,6 +28,7 @@ ROWS: Mapping[str, Maker] = MappingProxyType(
         "framework": framework,
         "second": second,
         "growth": growth,
+        "scale": scale,
         "calibration": calibration,
     }
 )
