@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmauto.answers.permutation import holm
-from mmauto.answers.statistics import Resampled
+from mmauto.answers.statistics import Resampled, possible
 from mmauto.answers.verdict import verdict
 from mmauto.engine.metrics import METRICS, observed
 from mmauto.engine.thresholds import at_half
@@ -61,7 +61,7 @@ def judged_wider(study: StudyView, by: float) -> Comparison:
         return study.comparison
     maximise = METRICS[study.comparison.metric].maximise
     scored = [
-        replace(line, test=_possible(wider(line.test, by), maximise))
+        replace(line, test=possible(wider(line.test, by), maximise))
         for line in study.comparison.standings
     ]
     lines = [
@@ -120,13 +120,6 @@ def wider(found: Interval, by: float) -> Interval:
     """The interval with ends that are so many times as far away."""
     low, high = (found.value + by * (end - found.value) for end in (found.low, found.high))
     return Interval(found.value, low, high)
-
-
-def _possible(found: Interval, maximise: bool) -> Interval:
-    """No metric that is maximised exceeds 1, and none that is minimised is below 0."""
-    if maximise:
-        return replace(found, high=min(found.high, 1.0))
-    return replace(found, low=max(found.low, 0.0))
 
 
 def less_sure(p: float, by: float) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Resampled:
 
     def mean(self, runs: Sequence[Scored]) -> Interval:
         """The mean over runs, rows and runs resampled crossed."""
-        return interval(*self.crossed(runs))
+        return possible(interval(*self.crossed(runs)), METRICS[self.metric].maximise)
 
     def gain(self, runs: Sequence[Scored], reference: Sequence[Scored]) -> Interval:
         """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
@@ -89,12 +89,10 @@ class Resampled:
         """
         sign = 1.0 if METRICS[self.metric].maximise else -1.0
         pairs = zip(runs, reference, strict=True)
-        return self.mean(
-            [
-                Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples))
-                for a, b in pairs
-            ]
-        )
+        gains = [
+            Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples)) for a, b in pairs
+        ]
+        return interval(*self.crossed(gains))
 
     def crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
         """The mean over runs, and under each resample ``(R,)`` of rows and runs."""
@@ -145,6 +143,13 @@ def interval(value: float, resamples: np.ndarray) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, (tail, 1 - tail))
     return Interval(value, float(low), float(high))
+
+
+def possible(found: Interval, maximise: bool) -> Interval:
+    """No metric that is maximised exceeds 1, and none that is minimised is below 0."""
+    if maximise:
+        return replace(found, high=min(found.high, 1.0))
+    return replace(found, low=max(found.low, 0.0))
 
 
 def bootstrap_interval(

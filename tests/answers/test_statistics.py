@@ -332,3 +332,17 @@ def test_one_positive_row_still_has_an_auroc_and_an_interval() -> None:
 
     assert found.value == 1.0
     assert math.isfinite(found.low)
+
+
+def test_an_interval_ends_where_the_metric_does() -> None:
+    spec = TargetSpec("y", "multiclass", ("a", "b"))
+    truth = np.tile([0, 1], 30)
+    runs = []
+    for wrong in (0, 0, 14):  # three seeds, one of them unlucky: their spread reaches beyond 1
+        given = truth.copy()
+        given[:wrong] = 1 - given[:wrong]
+        runs.append(np.eye(2)[given])
+    shared = Resampled("accuracy", spec, truth, None)
+    found = shared.mean([shared.score(run) for run in runs])
+    assert found.high == 1.0
+    assert found.low < found.value
