@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 CONSTRAINTS := .ci/constraints.txt
 
-.PHONY: search test test-fast faults lint docs bench clean
+.PHONY: search test test-fast test-min faults lint docs bench clean
 
 search: $(VENV)/.installed ## install, search the simulated medical task, report
 	$(BIN)/mmauto search --task medical $(ARGS)
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev lint ## install what tests need, run everything
 
 test-fast: $(VENV)/.installed-dev ## the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-min: ## the fast tests with the lowest allowed versions
+	$(MAKE) test-fast VENV=$(VENV)-min CONSTRAINTS=.ci/lowest.txt
 
 faults: $(VENV)/.installed-dev ## kill, disk, database, cluster and hostile input, at full length
 	$(BIN)/python tests/faults/table.py
@@ -33,7 +36,7 @@ bench: $(VENV)/.installed ## measure: each row a ratio against a named baseline,
 	$(BIN)/mmauto bench $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-min build *.egg-info
 
 $(VENV)/.installed: $(CONSTRAINTS) pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

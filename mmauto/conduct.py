@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from mmauto.answers.optimism import optimism_of
 from mmauto.answers.view import OPTIMISM
 from mmauto.config import StudyConfig, difference, from_mapping
-from mmauto.data.places import cache_limit
+from mmauto.data.places import check_cache
 from mmauto.engine.jobs import NOTE, Outcome
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.train_space import FINETUNE
-from mmauto.errors import ConfigError
+from mmauto.errors import ConfigError, StoreError
 from mmauto.registry import Registry
 from mmauto.store.files import CHECKPOINTS, save_truth
 from mmauto.store.lease import held
@@ -70,7 +70,7 @@ def _conduct(
     start = time.monotonic()
     took_in: list[Callable[[Outcome], None]] = []
     offered = _offered(config)
-    cache_limit()  # refused now rather than by each worker
+    check_cache()  # refused now rather than by each worker
     # workers import torch while the data is read
     device = device_of(config)
     say = _heard(watcher)
@@ -146,12 +146,12 @@ def _work(
         watcher.note(begun)
     if store.state[0] == "finished":
         watcher.note("this study is finished; nothing is left to train")
-    took_in.append(hunt.ended)
+    took_in.append(_writing(hunt.ended))
     hunt.run()
-    took_in.append(tuning.ended)
+    took_in.append(_writing(tuning.ended))
     tuning.run(prepared.setup.device)
     store.set_study(state="confirming")
-    took_in.append(proof.ended)
+    took_in.append(_writing(proof.ended))
     proof.run()
     shutil.rmtree(store.folder / CHECKPOINTS, ignore_errors=True)  # nothing is left to go on with
     test, runner = prepared.setup.splits.test, crew.runners[0]
@@ -162,7 +162,7 @@ def _work(
     watcher.saying("writing the report")
     store.flush()
     _safely(watcher, "the luck of choosing", lambda: _luck(store, maximise))
-    _wrap_up(store, arms, maximise)
+    _wrap_up(store, arms, maximise, watcher)
     store.set_study(state="finished")
 
 
@@ -242,6 +242,24 @@ def _save_truth(config: StudyConfig, prepared: Prepared) -> None:
     save_truth(config.folder, *sides, prepared.subgroups())
 
 
+def _writing(take: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
+    """``take``, but a disk that takes nothing more ends the search: no trial is at fault.
+
+    The trial stays as it is, and runs again when the search goes on.
+    """
+
+    def heed(outcome: Outcome) -> None:
+        failure = outcome.failure
+        if failure is not None and failure.kind == "disk":
+            raise StoreError(
+                f"a search needs disks that can be written, a trial found none: {failure.message}; "
+                "free space (`mmauto cache` shows what features take), then continue with --resume"
+            )
+        take(outcome)
+
+    return heed
+
+
 def _safely(watcher: Watcher, what: str, work: Callable[[], None]) -> None:
     """What comes after confirmation may fail, but never takes the results with it."""
     try:
@@ -261,7 +279,7 @@ def _luck(store: StudyStore, maximise: bool) -> None:
     store.set_study(facts={**store.facts, OPTIMISM: {n: asdict(one) for n, one in luck.items()}})
 
 
-def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
+def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool, watcher: Watcher) -> None:
     """Importances and Optuna's copy, once the trials are complete."""
     trials = store.trials()
     for arm in arms:
@@ -269,4 +287,4 @@ def _wrap_up(store: StudyStore, arms: Sequence[Arm], maximise: bool) -> None:
         own = [t for t in trials if t.arm == arm.name and FINETUNE not in t.params]
         store.set_arm(arm.name, importances=importances(arm, own, maximise))
     store.flush()
-    mirror(store, arms, maximise)
+    _safely(watcher, "Optuna's copy of the trials", lambda: mirror(store, arms, maximise))

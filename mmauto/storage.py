@@ -45,8 +45,13 @@ def without_password(text: str, where: str) -> str:
                 "file as in sqlite:////folder/studies.db"
             )
         return url.set(database=str(Path(str(url.database)).absolute())).render_as_string()
+    if "@" in str(url.host):  # what stands before it may be the end of a password
+        raise ConfigError(
+            f"the password in {where} must have its odd characters percent-encoded, an @ as %40"
+        )
     secret = url.password or url.query.get("password")
-    clean = url.difference_update_query(["password"])._replace(password=None).render_as_string()
+    secrets = [name for name in url.query if "pass" in name.lower()]
+    clean = url.difference_update_query(secrets)._replace(password=None).render_as_string()
     if secret:
         _passwords[clean] = str(secret)
     return clean

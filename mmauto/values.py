@@ -6,6 +6,8 @@ positions. Nothing here imports torch.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
@@ -198,6 +200,20 @@ class Forward(Protocol):
 
     def task_loss(self, outputs: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """{target: (B, width)} -> (B,), zero where nothing is observed."""
+
+
+NO_FILE = re.compile(r'[\x00-\x1f<>"/\\|?*]')
+"""Signs that lead out of a folder, or that no file may be called by."""
+
+MOST_KEY = 100
+
+
+def single_arm(key: str) -> str:
+    """The name of the arm of one modality alone, and of its folder, whatever a column is called."""
+    plain = NO_FILE.sub("_", key)[:MOST_KEY]
+    if plain != key:  # another column must not end in the same folder
+        plain += f"_{hashlib.sha256(key.encode()).hexdigest()[:6]}"
+    return plain.replace(":", "_") + "_only"
 
 
 class HeadFactory(Protocol):

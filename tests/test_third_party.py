@@ -52,6 +52,7 @@ def test_the_guides_components_keep_their_contracts(
     assert {result.outcome for result in results} == {"passed"}
 
 
+@pytest.mark.slow
 def test_the_guides_test_runs(tmp_path: Path) -> None:
     (tests,) = (block for block in BLOCKS if "@hookimpl" not in block)
     (tmp_path / "mmauto_sketch.py").write_text(MODULES[0])

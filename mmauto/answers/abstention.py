@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmauto.answers.judged import Judged, bounds
+from mmauto.answers.judged import Judged, bounded
 from mmauto.engine.metrics import decide
 from mmauto.views import Interval, StudyView
 
@@ -63,8 +63,8 @@ def _abstention(judged: Judged, arm: str) -> Abstention:
         arm,
         tuple(answered.tolist()),
         tuple(np.mean(curves, axis=0).tolist()),
-        bounds(area),
-        {share: bounds(one) for share, one in zip(SHARES, at, strict=True)},
+        bounded(area),
+        {part: bounded(one) for part, one in zip(SHARES, at, strict=True)},
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from mmauto.answers.judged import Judged, bounds
+from mmauto.answers.judged import Judged, bounded, bounds
 from mmauto.answers.statistics import LEVEL
 from mmauto.engine.metrics import decide
 from mmauto.views import Interval
@@ -115,7 +115,7 @@ def agreement(
     brier, loss, sure, hit = (judged.mean([one[:, k] for one in per_row]) for k in range(4))
     with np.errstate(invalid="ignore", divide="ignore"):
         bins = tuple(
-            Bin(float(s[0] / w[0]), bounds(r / w), float(w[0]))
+            Bin(float(s[0] / w[0]), bounded(r / w), float(w[0]))
             for w, s, r in zip(share, said, right, strict=True)
         )
     chance = _by_chance([said for said, _ in pairs], edges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -68,3 +69,9 @@ class Judged:
 def bounds(figure: np.ndarray) -> Interval:
     """A figure ``(1 + R,)`` with its percentile interval."""
     return interval(float(figure[0]), figure[1:])
+
+
+def bounded(figure: np.ndarray) -> Interval:
+    """The same of a share, which ends at 0 and 1."""
+    found = bounds(figure)
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))

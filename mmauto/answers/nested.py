@@ -66,8 +66,9 @@ def _allowance(by: float) -> list[str]:
     if by == 1:
         return []
     return [
-        "The folds train on each other's rows, so chance goes further: intervals and p values "
-        f"allow for deviations that are {by - 1:.0%} larger than those of independent rows."
+        "The folds train on each other's rows, so chance goes further: intervals and p values of "
+        f"the leaderboard allow for deviations that are {by - 1:.0%} larger than those of "
+        "independent rows."
     ]
 
 

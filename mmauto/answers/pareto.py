@@ -99,13 +99,22 @@ def bargains(view: StudyView) -> dict[str, Bargain]:
     found = {}
     for name, price in PRICES.items():
         full = price(winner.costs)
-        cheaper = [s for s in view.comparison.standings if 0 < CLEARLY * price(s.costs) <= full]
+        cheaper = [
+            line
+            for line in view.comparison.standings
+            # a guess is as good as anything on so few rows that nothing can be told apart
+            if line.arm.component != GUESS and 0 < CLEARLY * price(line.costs) <= full
+        ]
         if full > 0:
             cheaper.sort(key=lambda line: price(line.costs))
             chosen = next((line for line in cheaper if gains.as_good(line.arm.name)), winner)
             gain = None if chosen is winner else gains.over_winner(chosen.arm.name)
             found[name] = Bargain(chosen.arm.name, full / price(chosen.costs), gain)
     return found
+
+
+GUESS = "majority"
+"""The control that looks at no row; nobody should be advised to use it."""
 
 
 class _Gains:

@@ -19,7 +19,7 @@ from mmauto.answers.statistics import Resampled, interval
 from mmauto.answers.verdict import helps
 from mmauto.engine.metrics import METRICS, observed, score
 from mmauto.engine.thresholds import at_half
-from mmauto.values import TargetSpec
+from mmauto.values import TargetSpec, single_arm
 from mmauto.views import StudyView
 
 DEALS = 40
@@ -51,8 +51,8 @@ class Profile:
 def profile(view: StudyView) -> Profile | None:
     """None without two single modalities and a fusion."""
     lines = view.comparison.standings
-    own = {f"{key} alone" for key in view.task.modalities}
-    singles = [line.arm for line in lines if line.arm.kind == "single" and line.arm.summary in own]
+    own = {single_arm(key): key for key in view.task.modalities}
+    singles = [line.arm for line in lines if line.arm.name in own]
     fusion = next((line for line in lines if line.arm.kind == "fusion"), None)
     if len(singles) < 2 or fusion is None:
         return None
@@ -74,9 +74,7 @@ def profile(view: StudyView) -> Profile | None:
     alone = above([arm.name for arm in singles])
     ((joint, joints),) = above([fusion.arm.name])
     knowing = tuple(
-        arm.summary.removesuffix(" alone")
-        for arm, found in zip(singles, alone, strict=True)
-        if interval(*found).low > 0
+        own[arm.name] for arm, found in zip(singles, alone, strict=True) if interval(*found).low > 0
     )
     more = interval(
         joint - sum(value for value, _ in alone), joints - sum(some for _, some in alone)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmauto.answers.judged import Judged, bounds
+from mmauto.answers.judged import Judged, bounded
 from mmauto.answers.sums import contributions
 from mmauto.answers.weighted import weighted_score
 from mmauto.values import TargetSpec
@@ -50,10 +50,10 @@ def class_rates(view: StudyView) -> list[Rates]:
     found = []
     for place, name in enumerate(judged.spec.classes):
         each = zip(*(_rates(one, place) for one in sums), strict=True)
-        precision, recall, f1 = (bounds(judged.mean(runs)) for runs in each)
+        precision, recall, f1 = (bounded(judged.mean(runs)) for runs in each)
         areas = [_auroc(judged, one[:, [place]], place) for one in given]
         rows = int(sums[0][0, len(judged.spec.classes) + place])
-        area = bounds(judged.mean(areas)) if areas else None
+        area = bounded(judged.mean(areas)) if areas else None
         found.append(Rates(name, precision, recall, f1, area, rows))
     return found
 

@@ -135,9 +135,22 @@ def _does_fusion_help(
     else:
         yield (
             f"This data cannot decide whether fusion helps: {fusion.arm.name} differs from "
-            f"{against}, {size}, which chance alone can bring about."
+            f"{against}, {size}{_doubt(fusion)}."
         )
         yield _how_many_rows(gain, rows)
+
+
+def _doubt(fusion: Standing) -> str:
+    """Why it stays undecided, also where one of interval and test would decide."""
+    gain = fusion.difference
+    if fusion.p < LEVEL:
+        return (
+            "; swapped rows alone would hardly give as much, but the interval, which counts the "
+            "luck of training, too, holds zero"
+        )
+    if gain is not None and (gain.low > 0 or gain.high < 0):
+        return "; the interval leaves out zero, but swapped rows give as much too often"
+    return ", which chance alone can bring about"
 
 
 def _how_many_rows(gain: Interval, rows: int) -> str:

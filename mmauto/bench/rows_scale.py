@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,16 @@ def scale(bench: Bench) -> Grid:
     config = from_mapping({"task": "medical", "fusions": ["concat_mlp"], "trials": many})
     (arm,) = make_arms(registry, TASK, config, {})[:1]
     job, outcome = _messages(arm)
-    talk = 1000 * _median(lambda: pickle.loads(pickle.dumps((job, outcome))))
-    message = len(pickle.dumps(outcome)) / 2**10
+    here, there = Pipe()
+
+    def said() -> object:
+        here.send(job)
+        there.recv()
+        there.send(outcome)
+        return here.recv()
+
+    talk = 1000 * _median(said)
+    message = len(ForkingPickler.dumps(outcome)) / 2**10
     store = _Filled(bench.folder / "scale")
     costs = []
     for size in (min(2_000, many // 2), many):

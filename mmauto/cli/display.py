@@ -223,6 +223,12 @@ def show_result(study: Study, as_json: bool) -> None:
     console.print(leaderboard_table(view, console.width))
     for sentence in view.comparison.verdict:
         console.print(Text(sentence))
+    failed = sum(trial.state == "failed" for trial in view.trials)
+    if failed:
+        own = f"{study.folder}/folds/1" if study.folded else str(study.folder)
+        console.print(
+            Text(f"{failed} of {len(view.trials)} trials failed: mmauto trials {own} --failed")
+        )
     console.print(Text(f"report: {report}", style="bold"))
 
 

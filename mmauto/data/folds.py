@@ -35,7 +35,7 @@ def fold_splits(dataset: Dataset, seed: int, folds: int, fold: int) -> Splits:
     """
     if dataset.split is not None:
         raise ConfigError(
-            f"folds deal every row anew, --folds {folds} was given and {dataset.name!r} has a "
+            f"folds deal every row anew, --folds {folds} was given and the data has a "
             'split column; leave --folds out, or use --split "" to have the column ignored'
         )
 

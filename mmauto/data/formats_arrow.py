@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -79,9 +79,13 @@ def read_saved(folder: Path) -> Read:
 
 def _refuse_strays(folder: Path) -> None:
     """Refuse a saved data set that says its rows stand in files of another folder."""
-    for state in sorted(folder.rglob("state.json")):
-        for file in json.loads(state.read_text(encoding="utf-8"))["_data_files"]:
-            if not (state.parent / file["filename"]).resolve().is_relative_to(folder.resolve()):
+    for state in [folder / "state.json", *sorted(folder.glob("*/state.json"))]:
+        if not state.exists():
+            continue
+        for file in json.loads(state.read_text(encoding="utf-8")).get("_data_files", []):
+            # links are the user's own: a hub's snapshot is made of them
+            parts = PurePath(file["filename"])
+            if parts.is_absolute() or ".." in parts.parts:
                 raise no_table(folder, f"{state.name} names {file['filename']!r}, outside of it")
 
 

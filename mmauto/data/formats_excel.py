@@ -72,17 +72,20 @@ def _check_bytes(path: Path) -> None:
     with zipfile.ZipFile(path) as parts:
         size = sum(part.file_size for part in parts.infolist())
     if size > MOST_BYTES:
-        raise no_table(path, f"{size:,} bytes unpacked, {MOST_BYTES:,} at most")
+        raise no_table(
+            path, f"{size:,} bytes unpacked, {MOST_BYTES:,} at most: save it as CSV or Parquet"
+        )
 
 
 def _rows(path: Path, sheet: Any) -> list[list[Any]]:
     """The sheet's rows; it fills the gaps in them, so that a single far cell makes a long one."""
     rows: list[list[Any]] = []
-    total = 0
+    total = filled = 0
     for row in sheet.iter_rows(max_row=MOST_ROWS, values_only=True):
         rows.append(list(row))
         total += len(row)
-        check_size(path, 1, total, 0)
+        filled += sum(map(_known, row))
+        check_size(path, 1, total, filled)
     return rows
 
 

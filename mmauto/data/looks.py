@@ -28,8 +28,8 @@ MOST_PIXELS = 50_000_000
 MOST_BYTES = 500_000_000
 """A larger file holds more than the pixels of a picture of that size."""
 
-KINDS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "TGA", "ICO")
-"""What Pillow may take a picture for; it would run Ghostscript on others, whatever their suffix."""
+RUNS = "EPS"
+"""The kind of pictures for which Pillow would start a program, whatever their suffix says."""
 
 HASH = 16
 """The perceptual hash compares neighbours on a grid of so many rows and columns: 256 bits."""
@@ -119,7 +119,9 @@ def look_at(raw: bytes) -> Look:
     from PIL import Image
 
     try:
-        with Image.open(BytesIO(raw), formats=KINDS) as image:
+        Image.init()
+        kinds = [kind for kind in Image.OPEN if kind != RUNS]
+        with Image.open(BytesIO(raw), formats=kinds) as image:
             pixels = image.width * image.height
             if pixels > MOST_PIXELS:
                 return Look(f"huge: {image.width} x {image.height} pixels")

@@ -30,6 +30,25 @@ def feature_folder() -> Path:
     return cache_folder() / "features"
 
 
+def check_cache() -> None:
+    """Refuse a cache that cannot be written, before every trial fails for it.
+
+    Raises:
+        ConfigError: as said.
+    """
+    folder = feature_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise ConfigError(
+            f"encoded features need a folder that can be written, {folder} is none "
+            f"({error.strerror}); set MMAUTO_CACHE to another one"
+        ) from error
+    cache_limit()
+
+
 def cache_limit() -> int:
     """``$MMAUTO_CACHE_LIMIT``, or `LIMIT`, in bytes.
 

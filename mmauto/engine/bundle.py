@@ -43,9 +43,17 @@ Memo = dict[str, dict[str, Tensor]]
 PLAIN_TYPES = (
     *("sklearn._loss.", "sklearn.ensemble._hist_gradient_boosting.", "sklearn.tree._tree."),
     *("sklearn.linear_model._sgd_fast.", "sklearn.neighbors._kd_tree.", "sklearn.metrics._dist_"),
+    *("sklearn.neighbors._ball_tree.", "sklearn.utils._bunch.Bunch"),
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    *("sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration"),
+    *(
+        f"sklearn.gaussian_process.kernels.{kernel}"
+        for kernel in ("RBF", "Matern", "ConstantKernel", "WhiteKernel", "Sum", "Product")
+    ),
 )
-"""Modules of scikit-learn that hold what its estimators learned, and nothing that runs a text or
-opens a file: other ones, and numpy's, have functions that do."""
+"""Modules of scikit-learn, and single classes of others, that hold what its estimators learned, and
+nothing that runs a text or opens a file: other ones, and numpy's, have functions that do."""
 
 
 class Bundle:

@@ -120,6 +120,12 @@ class ArrayCache:
                         self._write(place, about, samples, compute)
                         if self.shelf is not None:
                             self.shelf.bring(place.name, place)
+                    if self.find(about, samples) is None:
+                        raise PluginError(
+                            "an encoder gives arrays that can be kept and read again, "
+                            f"{about.get('encoder', '')} gave none, or the disk under "
+                            f"{self.folder} lost them; mend the encoder, or look at the disk"
+                        )
             if self.limit is not None:
                 trim(self.folder, self.limit, keep=place)
         return found

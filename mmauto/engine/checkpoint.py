@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmauto.engine.digests import digest
+from mmauto.engine.packed.choose import FORMS
+from mmauto.engine.packed.form import UnfitError, trained
 from mmauto.engine.random_state import random_state
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ SHARE = 0.02
 """Of the time, at most, is spent on saving."""
 
 SUFFIX = ".safetensors"
+
+UNFIT = (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError, UnfitError)
+"""What a checkpoint raises that was cut short, or is of another release or kind of device."""
 
 
 class Checkpoint:
@@ -79,8 +84,8 @@ class Checkpoint:
                         continue
                     tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118
                 _restore(pack, about, tensors)
-            except (OSError, SafetensorError, KeyError, ValueError, TypeError):
-                continue  # cut short, or of another release
+            except UNFIT:
+                continue
             self.file = file
             return
 
@@ -127,6 +132,7 @@ def _tensors(pack: Pack) -> Iterable[tuple[str, Tensor]]:
 def _about(pack: Pack) -> dict[str, Any]:
     return {
         "keys": {str(slot.job.id): _key(slot) for slot in pack.slots},
+        "form": pack.form.name,
         "step": pack.step,
         "slots": {
             str(slot.job.id): {
@@ -145,6 +151,10 @@ def _restore(pack: Pack, about: Mapping[str, Any], tensors: Mapping[str, Tensor]
         found = {n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)}
         return {name: value.to(pack.device) for name, value in found.items()}
 
+    if about["form"] != pack.form.name:  # another one rounds in another way
+        models = [slot.model for slot in pack.slots]
+        pack.form = FORMS[about["form"]](models, pack.loss)
+        pack.optimiser.keep(range(len(models)), [trained(model) for model in models])
     pairs = [(pack.optimiser.steps, tensors["steps"])]
     for slot, trial in zip(pack.slots, pack.optimiser.trials, strict=True):
         name, now = str(slot.job.id), slot.model.state_dict()
@@ -159,6 +169,10 @@ def _restore(pack: Pack, about: Mapping[str, Any], tensors: Mapping[str, Tensor]
     streams = tensors["random/shuffle"], tensors["random/augment"]
     told = {slot.job.id: about["slots"][str(slot.job.id)] for slot in pack.slots}
 
+    fresh = (torch.Generator(), torch.Generator(pack.device))
+    for generator, state in zip(fresh, streams, strict=True):
+        generator.set_state(state)  # raises where it is another device's
+
     with torch.no_grad():
         for there, saved in pairs:
             there.copy_(saved)
@@ -169,5 +183,4 @@ def _restore(pack: Pack, about: Mapping[str, Any], tensors: Mapping[str, Tensor]
         slot.seconds = own["seconds"]
         slot.ahead = list(zip(own["curve"], own["losses"], strict=True))
     pack.step, pack.random = about["step"], random
-    pack.shuffle.set_state(streams[0])
-    pack.augment.set_state(streams[1])
+    pack.shuffle, pack.augment = fresh

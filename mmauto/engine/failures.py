@@ -6,7 +6,7 @@ import errno
 import traceback
 
 from mmauto.engine.jobs import Candidate
-from mmauto.engine.memory import out_of_memory
+from mmauto.engine.memory import WholeBatchError, out_of_memory
 from mmauto.engine.objective import NotFiniteError
 from mmauto.errors import DataError
 from mmauto.registry import Entry, Registry
@@ -18,7 +18,7 @@ TAIL = 12
 def classify(error: BaseException, registry: Registry, candidate: Candidate) -> Failure:
     """The stored form of what ended a trial; the message names the component that raised."""
     kind: FailureKind = "plugin"
-    if out_of_memory(error):
+    if out_of_memory(error) or isinstance(error, WholeBatchError):
         kind = "oom"
     elif isinstance(error, NotFiniteError):
         kind = "nan"

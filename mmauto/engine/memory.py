@@ -35,6 +35,10 @@ left over."""
 T = TypeVar("T")
 
 
+class WholeBatchError(Exception):
+    """A batch is too large for the memory, and its parts would train something else."""
+
+
 class TooLargeError(torch.OutOfMemoryError):
     """A step that would be out of memory, known before it is."""
 
@@ -147,13 +151,15 @@ def room_for(
 def compares_rows(model: MultimodalModel) -> str:
     """What makes a step on a batch another thing than steps on its parts; empty if nothing does.
 
-    A fusion's own terms are means over rows, as its loss is.
+    A fusion's own terms are seen in training alone; see `mmauto.engine.packed.parts`.
     """
     if model.weights.balances:
         return "the targets are weighed by the gradients of a whole batch"
     for regulariser in model.regularisers:
-        if optional(regulariser, "loss") or optional(regulariser, "after_backward"):
+        if any(optional(regulariser, hook) for hook in ("before", "loss", "after_backward")):
             return "its regulariser looks at a whole batch"
+    if optional(model.fusion, "objective"):
+        return "its fusion's objective looks at a whole batch"
     return ""
 
 

@@ -48,7 +48,7 @@ def folders_written(work: Any) -> dict[int, str]:
 
 
 def moved(work: Any, place: Callable[[str], str]) -> Any:
-    """The same work with every bundle's folder elsewhere."""
+    """The same work with every bundle's folder elsewhere, and no checkpoints: they would stay."""
     if isinstance(work, ProbeJob):
         return replace(work, folders={arm: place(own) for arm, own in work.folders.items()})
     if isinstance(work, ExplainJob):
@@ -57,6 +57,7 @@ def moved(work: Any, place: Callable[[str], str]) -> Any:
         return work
 
     def one(job: TrialJob) -> TrialJob:
-        return job if job.bundle is None else replace(job, bundle=place(job.bundle))
+        bundle = None if job.bundle is None else place(job.bundle)
+        return replace(job, bundle=bundle, checkpoints="")
 
     return [one(job) for job in work]

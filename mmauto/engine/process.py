@@ -12,10 +12,11 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, Listener
-from typing import IO, Any, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 from mmauto.answered import Shown
 from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
@@ -25,9 +26,14 @@ from mmauto.views import Costs, Failure, Predictions
 
 LOG_TAIL = 12
 
-LIVES = 2
-"""So many processes a job may lose while it is alone in them: one may have been killed by hand, or
-for the memory that others took."""
+PACK_LIVES = 2
+"""So many processes a pack may lose before its jobs run one by one."""
+
+GRACE = 10.0
+"""Seconds in which a child that hung up must have ended."""
+
+START = 600.0
+"""Seconds in which a child must have started."""
 
 
 class LostExecutorError(Exception):
@@ -71,6 +77,10 @@ class ProcessExecutor(Runner):
         done: receives every outcome as soon as it is there.
     """
 
+    lives: ClassVar[int] = 2
+    """So many processes a job may lose while it is alone in them: one may have been killed by hand,
+    or for the memory that others took."""
+
     def __init__(
         self,
         silence: float = 600.0,
@@ -90,30 +100,37 @@ class ProcessExecutor(Runner):
             self.child.connect(setup)
 
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
-        """Run the pack; where the child is lost, run what is left one by one.
+        """Run the pack; where the child is lost, run what is left again, in the end one by one.
 
-        Alone, the job that killed the child is known and fails, and its neighbours finish.
+        Together, so that pruning compares the same trials: most losses are nobody's fault. Alone,
+        the job that kills its child is known and fails, and its neighbours finish.
         """
-        return self._run_pack(jobs, report, LIVES)
-
-    def _run_pack(self, jobs: Sequence[TrialJob], report: Report, lives: int) -> Sequence[Outcome]:
         start = time.monotonic()
         outcomes: dict[int, Outcome] = {}
-        try:
-            self._attempt(jobs, report, outcomes)
-        except LostExecutorError as lost:
-            if self.closed:  # by another thread: the search is being stopped
-                raise
+        lost: LostExecutorError | None = None
+        left, alone = list(jobs), len(jobs) == 1
+        for _ in range(self.lives if alone else PACK_LIVES):
+            if lost is not None:
+                self._begin_again(lost, left)
+            try:
+                self._attempt(left, report, outcomes)
+            except LostExecutorError as error:
+                if self.closed:  # by another thread: the search is being stopped
+                    raise
+                lost = error
             left = [job for job in jobs if job.id not in outcomes]
-            if len(left) == 1 and lives > 1 and lost.kind == "killed":
-                outcomes[left[0].id] = self._run_pack(left, report, lives - 1)[0]
-            elif len(left) == 1:
-                spent = time.monotonic() - start
-                outcomes[left[0].id] = self._failed(left[0], lost, spent)
+            if not left or (lost is not None and lost.kind == "timeout"):
+                break
+        for job in left:
+            assert lost is not None, "an executor tells what became of every job"
+            if alone:
+                outcomes[job.id] = self._failed(job, lost, time.monotonic() - start)
             else:
-                for job in left:
-                    outcomes[job.id] = self._run_pack([job], report, lives)[0]
+                outcomes[job.id] = self.run_pack([job], report)[0]
         return [outcomes[job.id] for job in jobs]
+
+    def _begin_again(self, lost: LostExecutorError, left: Sequence[TrialJob]) -> None:
+        """What a child ran that is lost begins again."""
 
     def _failed(self, job: TrialJob, lost: LostExecutorError, seconds: float) -> Outcome:
         kind: Any = lost.kind
@@ -229,7 +246,13 @@ class _Child:
 
         waiting: Any = getattr(self.listener, "_listener", None)
         socket = getattr(waiting, "_socket", None)
+        end = time.monotonic() + START
         while socket is not None and not wait([socket], timeout=0.5):
+            if time.monotonic() > end:
+                raise MmautoError(
+                    f"the executor's process must start within {START:g} seconds, it did not; its "
+                    f"last words: {self.tail() or 'none'}"
+                )
             if self.process.poll() is not None:
                 raise MmautoError(
                     "the executor's process must start, it ended with exit code "
@@ -266,7 +289,10 @@ class _Child:
             raise self._lost() from None
 
     def _lost(self) -> LostExecutorError:
+        timer = threading.Timer(GRACE, self.process.kill)  # hung up, but alive
+        timer.start()
         peak = wait(self.process)
+        timer.cancel()
         code = self.process.returncode
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return LostExecutorError(

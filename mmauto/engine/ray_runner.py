@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmauto.engine.jobs import NOTE, Outcome, Report, Setup, TrialJob
+from mmauto.engine.jobs import NOTE, Outcome, Setup, TrialJob
 from mmauto.engine.parcels import folders_read, packed, unpacked
 from mmauto.engine.process import Child, LostExecutorError, ProcessExecutor
 from mmauto.engine.ray_cluster import Cluster
@@ -38,6 +38,8 @@ class RayExecutor(ProcessExecutor):
         silence, say, done: as in `ProcessExecutor`.
     """
 
+    lives = LOSSES
+
     def __init__(
         self,
         cluster: Cluster,
@@ -55,32 +57,8 @@ class RayExecutor(ProcessExecutor):
         except LostExecutorError:
             self._end()
 
-    def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
-        """Run the pack; where the actor is lost, run what is left again, in the end one by one.
-
-        A whole pack gets a second try; a single trial fails after `LOSSES`.
-        """
-        start = time.monotonic()
-        outcomes: dict[int, Outcome] = {}
-        left = list(jobs)
-        alone = len(jobs) == 1
-        for attempt in range(1, (LOSSES if alone else LOSSES - 1) + 1):
-            try:
-                self._attempt(left, report, outcomes)
-            except LostExecutorError as error:
-                if self.closed:  # by another thread: the search is being stopped
-                    raise
-                lost = error
-            left = [job for job in jobs if job.id not in outcomes]
-            if not left or lost.kind == "timeout" or (alone and attempt == LOSSES):
-                break
-            self.say(f"{NOTE}{lost}; what it ran, {_named(left)}, runs again")
-        for job in left:
-            if alone:
-                outcomes[job.id] = self._failed(job, lost, time.monotonic() - start)
-            else:
-                outcomes[job.id] = self.run_pack([job], report)[0]
-        return [outcomes[job.id] for job in jobs]
+    def _begin_again(self, lost: LostExecutorError, left: Sequence[TrialJob]) -> None:
+        self.say(f"{NOTE}{lost}; what it ran, {_named(left)}, runs again")
 
     def _start(self) -> Child:
         return _Actor(self.cluster, self.say)

@@ -22,14 +22,18 @@ class Memory:
 
     def put(self, key: str, pick: Callable[[Any], Any]) -> Any:
         """Remember what ``pick`` makes of what stands there (None: nothing yet); gives that."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.file}.lock"):
-            fresh = self.file.with_suffix(".new")
-            kept = self._read()
-            kept[key] = pick(kept.get(key))
-            fresh.write_text(json.dumps(kept, indent=1))
-            fresh.replace(self.file)
-        return kept[key]
+        kept: dict[str, Any] = {}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.file}.lock"):
+                fresh = self.file.with_suffix(".new")
+                kept = self._read()
+                kept[key] = pick(kept.get(key))
+                fresh.write_text(json.dumps(kept, indent=1))
+                fresh.replace(self.file)
+        except OSError:  # a disk that is full: it is measured again
+            pass
+        return kept[key] if key in kept else pick(None)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -201,7 +201,12 @@ class FusionRun(Run):
     def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
         """See `Run.settle`; those that stay move together."""
         assert self.pack is not None
-        gone = [slot for slot in self.pack.slots if slot.ended or not keep[slot.job.id]]
+        gone = [
+            slot
+            for slot in self.pack.slots
+            # epochs that are told again were kept when they were trained
+            if slot.ended or not (keep[slot.job.id] or slot.ahead)
+        ]
         outcomes = [self._ending(slot, not slot.ended) for slot in gone]
         left = [slot.job for slot in self.pack.slots if slot not in gone]
         try:

@@ -108,8 +108,21 @@ FORMATS: Mapping[str, Callable[[Comparison], str]] = {
 
 
 def inert(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: texts that look like one get a quote."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    """A cell that no spreadsheet takes for a formula: texts that look like one get a quote.
+
+    A number stays a number, also as a text: ids are joined with other tables.
+    """
+    if not isinstance(value, str) or not value.startswith(FORMULA) or _number(value):
+        return value
+    return f"'{value}"
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and text == text.strip()
 
 
 def finite(value: Any) -> Any:

@@ -43,6 +43,8 @@ def lasting(
                 return work(connection)
         except IntegrityError:
             raise
+        except ValueError as error:  # JSON that is none: the file was written over
+            raise unusable(engine, error, purpose) from error
         except DBAPIError as error:
             until = until or time.monotonic() + LOST_SECONDS
             if not is_lost(error) or time.monotonic() > until:

@@ -88,10 +88,11 @@ def _folder_held(folder: Path) -> Iterator[None]:
             (folder / HOLDER).write_text(json.dumps(about))
         yield
     finally:
-        (folder / HOLDER).unlink(missing_ok=True)
-        if made and {file.name for file in folder.iterdir()} == {LOCK}:  # refused: leave no trace
-            (folder / LOCK).unlink()
-            folder.rmdir()
+        with suppress(OSError):  # somebody may have removed the folder
+            (folder / HOLDER).unlink(missing_ok=True)
+            if made and {file.name for file in folder.iterdir()} == {LOCK}:  # refused: no trace
+                (folder / LOCK).unlink()
+                folder.rmdir()
         lock.release()
 
 

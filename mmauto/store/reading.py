@@ -33,7 +33,8 @@ class StudyReader:
     """
 
     def __init__(self, engine: Engine, folder: Path, row: Row[Any]):
-        self.engine, self.folder = engine, folder
+        # workers elsewhere may have another current folder
+        self.engine, self.folder = engine, folder.absolute()
         self.id: int = row.id
         self.name: str = row.name
         self.config: Mapping[str, Any] = {**BEFORE, **row.config}

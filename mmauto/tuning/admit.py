@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,26 +11,10 @@ from mmauto.engine.train_space import ADAPTER_LIMITS, TRAIN_LIMITS
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, scoped
-from mmauto.values import TaskView
+from mmauto.values import TaskView, single_arm
 
 ALL = "all"
 """In place of names: every fusion that is installed."""
-
-ONLY = "_only"
-"""Ends the name of an arm of one modality alone."""
-
-NO_FILE = re.compile(r'[\x00-\x1f<>"/\\|?*]')
-"""Signs that lead out of a folder, or that no file may be called by."""
-
-MOST_KEY = 100
-
-
-def alone(key: str) -> str:
-    """The name of the arm of one modality alone, and of its folder, whatever a column is called."""
-    plain = NO_FILE.sub("_", key)[:MOST_KEY]
-    if plain != key:  # another column must not end in the same folder
-        plain += f"_{hashlib.sha256(key.encode()).hexdigest()[:6]}"
-    return plain.replace(":", "_") + ONLY
 
 
 def check_names(registry: Registry, task: TaskView, config: StudyConfig) -> None:
@@ -58,7 +40,7 @@ def check_names(registry: Registry, task: TaskView, config: StudyConfig) -> None
         if name != "none":
             registry.regulariser(name, "--regularisers")
     known = {n for kind in ("encoder", "fusion", "control") for n in registry.all(kind)}
-    known |= {alone(key) for key in task.modalities}
+    known |= {single_arm(key) for key in task.modalities}
     for name in config.exclude:
         if name not in known:
             raise ConfigError(unknown("component or arm", name, known, source="--exclude"))

@@ -17,9 +17,9 @@ from mmauto.engine.train_space import ADAPTER_SPACE, TRAIN_SPACE
 from mmauto.errors import ConfigError, unknown
 from mmauto.registry import Registry
 from mmauto.space import Choice, Dimension, Float, Params, Space, defaults, scoped
-from mmauto.tuning.admit import ALL, alone, check_names, check_space
+from mmauto.tuning.admit import ALL, check_names, check_space
 from mmauto.tuning.encoders import choose_encoders, is_frozen
-from mmauto.values import FeatureSpec, TaskView
+from mmauto.values import FeatureSpec, TaskView, single_arm
 from mmauto.views import ArmView
 
 SINGLE = "concat_mlp"
@@ -122,7 +122,7 @@ def make_arms(
     arms += [_own_arm(name, registry, task, config) for name in config.arms]
     for key in task.modalities:
         head = registry.fusion(SINGLE)
-        view = ArmView(alone(key), "single", SINGLE, "single modality", f"{key} alone")
+        view = ArmView(single_arm(key), "single", SINGLE, "single modality", f"{key} alone")
         own = scoped("fusion", head.space(task))
         arms.append(_arm(view, (key,), encoders, own, registry, task, config))
     for name in config.controls or tuple(registry.all("control")):

@@ -65,6 +65,8 @@ class Search:
         self.train_rows, self.maximise, self.clock = train_rows, maximise, clock
         self.history: dict[str, dict[int, TrialView]] = {arm.name: {} for arm in arms}
         self.parked = {view.name for view in store.arms() if view.parked}
+        # with more trials, an arm's best could be another than the one that was confirmed
+        self.confirmed = {row.arm for row in store.rows("confirm")}
         self.running: dict[int, TrialView] = {}
 
     def total(self, arm: Arm) -> int:
@@ -87,7 +89,7 @@ class Search:
 
     def _generation(self, generation: int, arm: Arm, runner: Runner) -> None:
         # the first generation runs whatever the time: an arm without a result cannot be compared
-        if arm.name in self.parked or (generation and self.clock.over):
+        if arm.name in self.parked | self.confirmed or (generation and self.clock.over):
             return
         first = generation * self.config.generation
         numbers = range(first, min(first + self.config.generation, self.total(arm)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmauto.plugin import Block, Section, StudyView, Table, TargetSpec, Text
+from mmauto.plugin import Block, Finding, Section, StudyView, Table, TargetSpec, Text
 from mmauto_sections.colours import metric_label
 from mmauto_sections.folding import short
 from mmauto_sections.pooled import is_pooled
@@ -27,7 +27,7 @@ class Data(Section):
     def render(self, study: StudyView) -> Sequence[Block]:
         """What may spoil the answer first, then counts, then the rest."""
         return [
-            *(Text(f"Warning: {found}", "warning") for found in study.findings if found.warning),
+            *(Text(f"Warning: {found}", "warning") for found in _told(study) if found.warning),
             Text(_origin(study)),
             Table(
                 ("split", "rows"),
@@ -93,15 +93,19 @@ def _ceiling(study: StudyView) -> Sequence[Block]:
     ]
 
 
+def _told(study: StudyView) -> list[Finding]:
+    """What was found, but for what the rows of one fold can tell where there are those of all."""
+    left = (OF_ONE_FOLD,) if is_pooled(study) else ()
+    return [found for found in study.findings if found.kind not in left]
+
+
 def _remarks(study: StudyView) -> Sequence[Block]:
     if not study.findings:
         return [Text("Nothing odd was found in the data before training.")]
-    # what one fold's test rows can tell is not what those of all folds can
-    left = (OF_ONE_FOLD,) if is_pooled(study) else ()
     rows = [
         (found.kind.replace("_", " "), found.text, found.action)
-        for found in study.findings
-        if not found.warning and found.kind not in left
+        for found in _told(study)
+        if not found.warning
     ]
     if not rows:
         return []

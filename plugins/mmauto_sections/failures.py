@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from mmauto.plugin import Block, Code, Failure, Section, StudyView, Table, Text
 from mmauto_sections.folding import short
+from mmauto_sections.pooled import is_pooled
 
 CONFIRMING = " (confirmation)"
 KINDS = {
@@ -51,10 +52,15 @@ class Failures(Section):
             Text(_summed(counted)),
             short(table, "Every message"),
             Code(
-                f"mmauto trials {shlex.quote(study.name)} --failed",
+                f"mmauto trials {shlex.quote(_where(study))} --failed",
                 "Each of them; with its number behind the name, where it broke and its parameters:",
             ),
         ]
+
+
+def _where(study: StudyView) -> str:
+    """The study whose trials can be listed: of folds, the first."""
+    return f"{study.name}/folds/1" if is_pooled(study) else study.name
 
 
 def _failed(study: StudyView) -> Iterator[tuple[str, Failure, float, int]]:

@@ -70,13 +70,16 @@ def _told(column: str, study: StudyView) -> list[Text]:
     known = truth >= 0  # False for NaN, too
     kinds, counts = np.unique(truth[known], return_counts=True)
     names = [name for name, rows in Counter(labels[known].tolist()).items() if rows >= FEW]
-    shares = [_purest(truth[known & (labels == name)]) for name in names]
-    if len(kinds) < 2 or len(shares) < 2 or min(shares) < TELLS:
+    pure = [_purest(truth[known & (labels == name)]) for name in names]
+    shares = [share for _, share in pure]
+    differ = len({label for label, _ in pure}) > 1  # else it is the labels that are uneven
+    if len(kinds) < 2 or not differ or min(shares) < TELLS:
         return []
+    least = math.floor(100 * min(shares)) / 100
     return [
         Text(
             f"Warning: {column} all but tells {spec.name}: in each of its subgroups at least "
-            f"{percent(min(shares))} of the test rows are of one class (of all rows "
+            f"{percent(least)} of the test rows are of one class (of all rows "
             f"{percent(counts.max() / counts.sum())}). A gap between them is one between "
             "classes, and says nothing of how people or places are served; choose another column.",
             "warning",
@@ -84,9 +87,10 @@ def _told(column: str, study: StudyView) -> list[Text]:
     ]
 
 
-def _purest(labels: np.ndarray) -> float:
-    """The share of the most frequent class."""
-    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+def _purest(labels: np.ndarray) -> tuple[float, float]:
+    """The most frequent class, and its share."""
+    kinds, counts = np.unique(labels, return_counts=True)
+    return float(kinds[counts.argmax()]), float(counts.max() / len(labels))
 
 
 def _words(found: Sequence[Subgroup], study: StudyView) -> str:

@@ -104,7 +104,7 @@ def _cost(fusion: Standing, reference: Standing) -> list[KeyNumber]:
         return []
     label = f"training time of {fusion.arm.name} over {reference.arm.name}"
     if max(ours, theirs) < SOON:
-        return [KeyNumber(label, "about the same", f"both under {SOON:.0f} second a run")]
+        return [KeyNumber(label, f"< {SOON:.0f} s", "both, a run")]
     ratio = ours / theirs
     alike = 1 / ALIKE < ratio < ALIKE
     return [

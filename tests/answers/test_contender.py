@@ -59,6 +59,7 @@ def test_it_never_wins_and_stands_below_the_arms() -> None:
     assert [row["rank"] for row in rows] == [1, 2, 3, None]
 
 
+@pytest.mark.slow
 def test_its_validation_score_is_not_flattered_by_the_selection() -> None:
     # eight arms that know nothing: selecting among them finds the lucky ones
     names = {f"a{place}": 0.0 for place in range(8)} | {"image_only": 0.0}

@@ -114,7 +114,7 @@ def test_of_hardly_wider_differences_the_verdict_is_that_of_the_comparison() -> 
 
 def test_five_folds_say_what_they_allow_for() -> None:
     said = " ".join(pooled(study(0, 100, 0.0)).comparison.verdict)
-    assert "intervals and p values allow for deviations that are 29% larger" in said
+    assert "of the leaderboard allow for deviations that are 29% larger" in said
 
 
 # ------------------------------------------------------------------------ simulated studies

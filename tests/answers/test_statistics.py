@@ -106,6 +106,7 @@ def test_where_runs_alone_differ_an_interval_is_that_of_student(seeds: int) -> N
     assert found.high - found.low == pytest.approx(2 * error, rel=0.12)
 
 
+@pytest.mark.slow
 def test_where_runs_differ_by_the_luck_of_rows_alone_the_seeds_add_little() -> None:
     source = np.random.default_rng(0)
     truth = np.zeros(4000, dtype=int)
@@ -166,6 +167,7 @@ def simulate(rng: np.random.Generator, rows: int = 80, seeds: int = 5) -> list[n
     return [np.where(one, 0.9, 0.1)[:, None] for one in right]
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_expected_accuracy_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(0)
     truth = np.ones(80)

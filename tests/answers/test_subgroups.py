@@ -181,6 +181,7 @@ def false_alarms(views: Sequence[StudyView]) -> float:
     return float(np.mean([any(one.differs for one in subgroups(v, 199)) for v in views]))
 
 
+@pytest.mark.slow
 def test_without_a_gap_alarms_are_rare() -> None:
     assert false_alarms([served(seed, 150, (0.8, 0.8, 0.8), 1) for seed in range(200)]) <= 0.05
 

@@ -344,3 +344,13 @@ def test_the_program_as_a_module_shows_its_help(here: Path) -> None:
     )
     assert "Usage: " in found.stdout
     assert "search" in found.stdout
+
+
+def test_a_cache_that_is_a_file(
+    fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "afile").write_text("")
+    monkeypatch.setenv("MMAUTO_CACHE", str(tmp_path / "afile"))
+    said = fails("search", *TABLE, *STUDY)
+    assert "encoded features need a folder that can be written" in said
+    assert "set MMAUTO_CACHE to another one" in said

@@ -126,7 +126,7 @@ def test_classes_are_those_of_all_rows_in_every_fold() -> None:
 
 def test_a_split_of_its_own_is_refused() -> None:
     data = replace(dataset(list("ab") * 10), split=np.array(["train"] * 15 + ["test"] * 5))
-    with pytest.raises(ConfigError, match=r"--folds 3 was given and 'd' has a split column; leave"):
+    with pytest.raises(ConfigError, match=r"--folds 3 was given and the data has a split column"):
         fold_splits(data, 0, 3, 1)
 
 

@@ -32,6 +32,7 @@ from mmauto.engine.train import Pack
 from mmauto.engine.train_space import FINETUNE
 from mmauto.registry import Registry
 from mmauto.space import defaults, scoped
+from mmauto.values import TaskView
 
 Make = Callable[..., TrialJob]
 
@@ -135,6 +136,21 @@ def test_a_batch_that_does_not_fit_is_trained_in_parts_and_gives_the_same(
     device.refused = 0
     Executor(setup, registry).run_pack([job], go_on)
     assert device.refused == 0
+
+
+@pytest.mark.parametrize("fusion", ["shared_private", "expert_mixture"])
+def test_a_fusion_whose_terms_may_compare_rows_is_not_cut(
+    make_job: Make, setup: Setup, registry: Registry, device: Device, fusion: str
+) -> None:
+    keys = dict.fromkeys(("left", "right"), "tabular")
+    view = TaskView("toy", keys, setup.specs, "y", setup.metric)
+    own = defaults(scoped("fusion", registry.fusion(fusion).space(view)))
+    device.rows = 9
+    job = plain(make_job, 0, component=fusion, params=own)
+    (found,) = Executor(setup, registry).run_pack([job], go_on)
+    assert found.failure is not None
+    assert found.failure.kind == "oom"
+    assert "cannot be trained in parts" in found.failure.message
 
 
 @pytest.mark.fault("memory")

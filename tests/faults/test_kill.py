@@ -35,6 +35,8 @@ PLACES = (
     "mmauto.store.study:StudyStore.begin:3:self",
     "mmauto.engine.train:Pack.epoch:7:group",
     "mmauto.engine.train:Pack.epoch:12:self",
+    "mmauto.engine.train:Pack.epoch:19:self",
+    "mmauto.engine.checkpoint:Checkpoint.keep:15:group",
     "mmauto.store.files:save_arrays:9:group",
     "mmauto.store.writer:Writer._write:11:self",
     "mmauto.tuning.confirm:Confirmation._confirm:2:group",
@@ -60,16 +62,18 @@ class Lab:
 def settings(data: Path, out: Path) -> dict[str, Any]:
     return {
         "data": str(data), "target": "label", "text": ["note"], "tabular": ["x", "y"],
-        "trials": 6, "epochs": 3, "confirm_seeds": 2, "fusions": ["concat_mlp"],
+        "trials": 12, "epochs": 9, "confirm_seeds": 2, "fusions": ["concat_mlp"],
         "encoders": ["bag_of_words"], "exclude": ["logistic", "boosting"], "workers": 1,
-        "generation": 3, "probe_rows": 40, "finetune": "none", "name": "s", "out": str(out),
+        # twelve steps an epoch: a rung after five of the nine epochs
+        "generation": 6, "space": {"train/batch_size": 16}, "probe_rows": 40,
+        "finetune": "none", "name": "s", "out": str(out),
     }  # fmt: skip
 
 
 def write_table(file: Path) -> Path:
     source = random.Random(0)
     lines = ["note,x,y,label"]
-    for _ in range(160):
+    for _ in range(320):
         loud, x = source.random() < 0.5, source.gauss(0, 1)
         label = ("loud" if loud else "calm") if x > 0 else "none"
         lines.append(f"a {'noise' if loud else 'silence'} today,{x},{source.random()},{label}")
@@ -77,19 +81,21 @@ def write_table(file: Path) -> Path:
     return file
 
 
-def begin(file: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def begin(file: Path, place: str = "") -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(HERE / "kill"), os.environ.get("PYTHONPATH", "")])
+    log = str(file.with_suffix(".log"))
     return subprocess.Popen(
         [sys.executable, "-m", "mmauto", "search", str(file), "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, **environment},
+        env={**os.environ, "MMAUTO_KILL": place, "MMAUTO_KILL_LOG": log, "PYTHONPATH": path},
         start_new_session=True,
     )
 
 
 def finish(file: Path) -> None:
     """Continue to the end."""
-    process = begin(file, {})
+    process = begin(file)
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors.decode()
 
@@ -104,7 +110,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     write_toml(again, settings(folder / "data.csv", folder / "again"))
     start = time.monotonic()
     finish(again)
-    return Lab(file, mmauto.open(folder / "out" / "s"), time.monotonic() - start)
+    seconds, reference = time.monotonic() - start, mmauto.open(folder / "out" / "s")
+    assert "pruned" in {trial.state for trial in reference.trials()}  # else nothing can go wrong
+    return Lab(file, reference, seconds)
 
 
 def fresh(lab: Lab, folder: Path) -> Path:
@@ -146,11 +154,9 @@ def check(lab: Lab, folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.split(":", 1)[1])
 def test_a_kill_at_a_named_place_changes_nothing(lab: Lab, tmp_path: Path, place: str) -> None:
-    log, file = tmp_path / "log", fresh(lab, tmp_path)
-    path = os.pathsep.join([str(HERE / "kill"), os.environ.get("PYTHONPATH", "")])
-    process = begin(file, {"MMAUTO_KILL": place, "MMAUTO_KILL_LOG": str(log), "PYTHONPATH": path})
-    process.communicate(timeout=240)
-    assert log.read_text().split("\n")[0] == place
+    file = fresh(lab, tmp_path)
+    begin(file, place).communicate(timeout=240)
+    assert file.with_suffix(".log").read_text().split("\n")[0] == place
     finish(file)
     check(lab, tmp_path)
 
@@ -166,7 +172,7 @@ def test_kills_at_random_moments_change_nothing(
         folder.mkdir()
         file, number = fresh(lab, folder), number + 1
         for _ in range(6):  # so that a study also gets to its end
-            process = begin(file, {})
+            process = begin(file)
             try:
                 process.communicate(timeout=source.uniform(0.3, 1.2) * lab.seconds)
             except subprocess.TimeoutExpired:

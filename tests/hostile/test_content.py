@@ -206,6 +206,7 @@ def test_a_workbook_is_not_unpacked_without_bounds(
         open_table(tmp_path / "x.xlsx")
 
 
+@pytest.mark.slow
 def test_a_row_beyond_the_last_one_of_a_sheet_is_not_counted_to(tmp_path: Path) -> None:
     endless_rows(tmp_path / "x.xlsx")
     with pytest.raises(DataError, match="needs at least one row"):

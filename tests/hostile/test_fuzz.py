@@ -52,6 +52,7 @@ def test_many_inputs(
 ) -> None:
     tried, failures = fuzz.run(kind, SECONDS, 1, MANY[kind])
     record_property("tried", tried)
+    assert tried > MANY[kind] // 10  # a busy machine gets through fewer of them
     assert not failures, f"{len(failures)} of {tried}:\n" + "\n".join(failures[:5])
 
 

@@ -303,9 +303,10 @@ def test_a_folder_without_a_readable_configuration_or_tokenizer_is_refused(copy:
 
 
 def test_weights_that_lack_or_do_not_fit_are_refused(copy: Path) -> None:
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load, save_file
 
-    weights = load_file(copy / "model.safetensors")
+    # read, not mapped: older safetensors write into the file that a map still shows
+    weights = load((copy / "model.safetensors").read_bytes())
 
     def build_without(start: str, pool: str) -> None:
         kept = {name: value for name, value in weights.items() if not name.startswith(start)}

@@ -187,6 +187,7 @@ def test_a_large_batch_gives_the_same_as_single_pictures() -> None:
     torch.testing.assert_close(found[39:], alone, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_weights
 @pytest.mark.real_data
 def test_efficientnet_tells_clip_art_apart(real_data: Path) -> None:

@@ -155,7 +155,7 @@ def test_three_numbers_say_how_good_how_much_better_and_how_dear() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs", "value", "note"),
     [
-        (0.1, 0.02, "about the same", "both under 1 second a run"),
+        (0.1, 0.02, "< 1 s", "both, a run"),
         (4.1, 4.0, "about the same", "4.1 against 4 seconds a run"),
         (4.56, 4.0, "× 1.1", "4.56 against 4 seconds a run"),
         (1234.0, 10.0, "× 120", "1,234 against 10 seconds a run"),

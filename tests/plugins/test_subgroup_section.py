@@ -238,6 +238,7 @@ def test_a_search_answers_by_columns_that_are_no_inputs(searched: Path) -> None:
     assert "Does it serve all alike?" in (searched / "studies" / "s" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_finished_study_may_be_asked_for_other_subgroups(searched: Path) -> None:
     before = mmauto.open(searched / "studies" / "s").view()
     done = CliRunner().invoke(cli, flags(searched, "--subgroup", "age", "--subgroup", "bp"))

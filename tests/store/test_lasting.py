@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import mmauto
 from mmauto.engine.jobs import Outcome
@@ -130,6 +131,7 @@ def test_a_lost_answer_loses_and_doubles_nothing(
     store.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_stays_away_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lasting, "LOST_SECONDS", 0.1)
     engine = database.new_engine("postgresql+psycopg://ann@127.0.0.1:1/team")
@@ -320,3 +322,14 @@ def test_a_study_in_a_folder_that_cannot_be_written_is_read(
     with pytest.raises(StoreError, match=r"results must be written to .*readonly"):
         found.begin(trials(1))
     found.close()
+
+
+def test_json_that_was_written_over_is_a_sentence(tmp_path: Path) -> None:
+    engine = connect(sqlite_url(tmp_path / "study.db"))
+
+    def broken(connection: Connection) -> None:
+        json.loads("{")
+
+    with pytest.raises(StoreError, match=r"results must be read from .* continue with --resume"):
+        lasting.lasting(engine, broken)
+    engine.dispose()

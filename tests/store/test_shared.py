@@ -104,6 +104,16 @@ def test_a_password_stays_in_memory() -> None:
     assert complete(clean).password == "other-secret"
 
 
+def test_a_password_with_an_at_sign_is_not_taken_for_a_host() -> None:
+    with pytest.raises(ConfigError, match=r"an @ as %40") as refused:
+        from_mapping({"task": "medical", "storage": "postgresql://ann:hunter@2secret@host/db"})
+    assert "2secret" not in str(refused.value)
+    url = "mysql://ann@host/db?passwd=hunter2&sslpassword=x"
+    clean = from_mapping({"task": "medical", "storage": url}).storage
+    assert "hunter2" not in clean
+    assert "sslpassword" not in clean
+
+
 def test_what_is_no_database_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError, match="--storage must be a database URL") as caught:
         from_mapping({"task": "medical", "storage": "postgres:ann:secret@host"})

@@ -69,6 +69,7 @@ def test_a_broken_component_fails_its_check(broken, name, seen):
     assert seen in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", ["torch", "pandas"])
 def test_a_module_that_imports_a_heavy_library_fails(tmp_path, monkeypatch, heavy):
     (tmp_path / f"with_{heavy}.py").write_text(

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mmauto import conduct
 from mmauto.config import from_mapping
 from mmauto.engine.jobs import Outcome, Report, Runner, TrialJob
+from mmauto.errors import StoreError
 from mmauto.space import Choice, Float
 from mmauto.store.files import save_truth
-from mmauto.store.study import StudyStore
+from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.run import Clock, Search
@@ -116,6 +118,30 @@ def test_an_arm_that_only_fails_is_parked_and_the_note_tells_how_to_go_on(
     assert "a search under another --name tries it again" in note
     search(tmp_path, runner)  # continued: it stays where it is
     assert len(runner.jobs) == 8
+
+
+def test_an_arm_that_was_confirmed_gets_no_further_trials(tmp_path: Path) -> None:
+    """Another trial could be better than the one whose confirmation is shown."""
+    runner = Made(stop=8)
+    with pytest.raises(Stopped):
+        search(tmp_path, runner)
+    store = StudyStore.open(tmp_path)
+    assert store is not None
+    store.begin([NewTrial("one", "confirm", 0, 0, 1, {}, 1)])
+    store.close()
+    runner.jobs.clear()
+    search(tmp_path, runner)
+    assert not runner.jobs
+
+
+def test_a_full_disk_ends_a_search_and_no_trial(tmp_path: Path) -> None:
+    taken: list[Outcome] = []
+    take = conduct._writing(taken.append)
+    take(Outcome(1, "complete", 0.5))
+    failure = Failure("disk", "OSError: [Errno 28] No space left on device")
+    with pytest.raises(StoreError, match=r"disks that can be written.* No space left.* --resume"):
+        take(Outcome(2, "failed", failure=failure))
+    assert [outcome.id for outcome in taken] == [1]
 
 
 def test_jobs_of_a_pack_carry_one_text(tmp_path: Path) -> None:

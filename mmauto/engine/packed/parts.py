@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmauto.engine.losses import TaskLoss
+from mmauto.engine.memory import WholeBatchError
 from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.objective import objective
 from mmauto.engine.once import precision
@@ -20,10 +21,14 @@ class InParts(Alone):
     """Gradients of a batch as the sum of its parts', each weighted by its share of the rows.
 
     The loss is a mean over rows, so that this is the whole batch's step but for rounding and for
-    the draws of dropout; norms over batches see one part at a time.
+    the draws of dropout; norms over batches see one part at a time. An encoder's own terms are
+    taken for means over rows, a fusion's are not.
 
     Args:
         rows: of a part at most.
+
+    Raises:
+        WholeBatchError: in a step, the fusion has terms of its own.
     """
 
     name = "parts"
@@ -44,7 +49,12 @@ class InParts(Alone):
         for place in order.tensor_split(-(-total // self.rows)):
             with precision(batch.index.device):
                 read = {k: _rows(part, place) for k, part in arrays.items()}
-                value, *_ = objective(model, read, part_of(batch, place), self.loss)
+                value, result, _ = objective(model, read, part_of(batch, place), self.loss)
+                if result.losses:
+                    raise WholeBatchError(
+                        "the batch does not fit into the memory and cannot be trained in parts: "
+                        f"the fusion's own terms ({', '.join(result.losses)}) may compare its rows"
+                    )
                 value = value * (len(place) / total)
             value.backward()  # type: ignore[no-untyped-call]
             loss += value.detach()
