@@ -245,10 +245,9 @@ def wait_for_trials(process: subprocess.Popen[str], count: int) -> str:
     return seen
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "trials",
-    [1, 14, 31],
+    [14, pytest.param(1, marks=pytest.mark.slow), pytest.param(31, marks=pytest.mark.slow)],
 )
 def test_a_killed_search_resumes_to_the_same_trials(
     finished: mmauto.Study, table: Path, tmp_path: Path, trials: int
