@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+FIGURES = ("value", "seconds", "epochs", "memory")
+LEAST_MESSAGE = 24
+"""Columns of the terminal that a failure's message has at least; it runs over several lines."""
+
 
 @click.command("trials")
 @click.argument("name")
@@ -127,28 +131,49 @@ def _print_table(rows: Sequence[Row], failed: bool, name: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from mmauto.cli.display import SHORTEST, shortened
+
     console = Console()
     if not rows:
         console.print("No trial failed." if failed else "There is no trial yet.")
         return
-    numbers = ("memory", "seconds") if failed else ("value", "epochs", "memory", "seconds")
+    state = "class" if failed else "state"
+    titles = ["run", state, *(("memory", "seconds") if failed else FIGURES)]
+    cells = {
+        title: [str(row[title]) if title in ("run", state) else _cell(row, title) for row in rows]
+        for title in titles
+    }
+    trials = [str(row["trial"]) for row in rows]
+    widths = {title: max(map(len, [title, *column])) for title, column in cells.items()}
+    widths["trial"] = max(len("trial"), *map(len, trials))
+    message = LEAST_MESSAGE if failed else 0
+    # figures are never cut: the last columns are left out, then the arm's name gives way
+    while len(titles) > 2 and _room(console.width, titles, widths) - message < SHORTEST:
+        titles.pop()
+    room = max(SHORTEST, _room(console.width, titles, widths) - message)
     table = Table(box=None, padding=(0, 1), header_style="bold")
     table.add_column("trial", justify="right", no_wrap=True)
-    for title in ("arm", "run", "class" if failed else "state"):
-        table.add_column(title, no_wrap=True)
-    for title in numbers:
-        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("arm", no_wrap=True)
+    for title in titles:
+        table.add_column(
+            title, justify="left" if title in ("run", state) else "right", no_wrap=True
+        )
     if failed:
         table.add_column("message", ratio=1)
-    for row in rows:
-        words = [str(row["trial"]), row["arm"], row["run"], row["class" if failed else "state"]]
-        words += [_cell(row, title) for title in numbers]
+    for place, row in enumerate(rows):
+        words = [trials[place], shortened(row["arm"], room)]
+        words += [cells[title][place] for title in titles]
         words += [_in_line(row["message"])] if failed else []
         table.add_row(*(Text(word) for word in words))
     console.print(table)
     console.print(
         Text(f"everything about one: mmauto trials {name} {rows[-1]['trial']}", style="dim")
     )
+
+
+def _room(width: int, titles: Sequence[str], widths: Mapping[str, int]) -> int:
+    """Columns of the terminal that are left for the arms' names."""
+    return width - sum(widths[title] + 2 for title in ("trial", *titles)) - 2
 
 
 def _print_all(rows: Sequence[Row]) -> None:

@@ -64,9 +64,9 @@ def test_all_trials_are_listed_with_their_state(run: Run) -> None:
     code, out, _ = run()
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
-    assert lines[0] == ["trial", "arm", "run", "state", "value", "epochs", "memory", "seconds"]
-    assert lines[1] == ["1", "concat_mlp", "search", "complete", "0.7500", "2", "-", "3.2"]
-    assert lines[3][-6:] == ["search", "running", "-", "0", "-", "0.0"]
+    assert lines[0] == ["trial", "arm", "run", "state", "value", "seconds", "epochs", "memory"]
+    assert lines[1] == ["1", "concat_mlp", "search", "complete", "0.7500", "3.2", "2", "-"]
+    assert lines[3][-6:] == ["search", "running", "-", "0.0", "0", "-"]
     assert "everything about one: mmauto trials one 1" in out
 
 
@@ -119,3 +119,16 @@ def test_a_study_of_folds_names_one_of_them(run: Run, monkeypatch: pytest.Monkey
     code, _, error = run()
     assert code == 2
     assert "name one of them, e.g. one/folds/1" in error
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_values_are_never_cut(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = run()
+    assert code == 0
+    table = out.splitlines()[:-1]
+    assert max(map(len, table)) <= width
+    assert any("0.7500" in line and "complete" in line for line in table)
+    assert "value" in table[0]
+    _, out, _ = run("--failed")
+    assert "oom" in out
