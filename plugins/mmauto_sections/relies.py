@@ -18,6 +18,7 @@ from mmauto.plugin import (
 )
 from mmauto_sections.colours import metric_label, modality_hues, plain
 from mmauto_sections.folding import short
+from mmauto_sections.pooled import is_pooled
 
 MOST_ARMS = 12
 MOST_PAIRED = 4
@@ -39,6 +40,14 @@ class Relies(Section):
         blocks: list[Block] = []
         if found is not None:
             blocks.append(Text(f"{found.text}; {found.advice}.", "lead"))
+        if is_pooled(study):
+            blocks.append(
+                Text(
+                    "Each fold's own report tells what its models rely on, how they break and "
+                    f"which rows go wrong: mmauto report {study.name}/folds/1, and so on.",
+                    "note",
+                )
+            )
         each = contributions(study)[:MOST_ARMS]
         if not each:
             return blocks

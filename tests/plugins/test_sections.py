@@ -463,3 +463,10 @@ def test_a_command_to_copy_comes_first_and_the_configuration_is_toml() -> None:
     assert tomllib.loads(settings) == config
     assert versions == 'torch = "2"'
     assert machine == "seconds = 12.3"
+
+
+def test_a_study_of_folds_says_where_its_models_are_looked_at() -> None:
+    folded = replace(fake_study(), config={"folds": 5}, probes=None)
+    said = [block.text for block in render("relies", folded) if isinstance(block, Text)]
+    assert any("mmauto report fake/folds/1" in text for text in said)
+    assert not any("folds/1" in str(block) for block in render("relies", fake_study()))
