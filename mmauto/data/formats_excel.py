@@ -43,15 +43,15 @@ def read_excel(path: Path) -> Read:
         raise not_installed("Excel", path, "openpyxl", "excel") from None
     try:
         _check_bytes(path)
-        with warnings.catch_warnings():
+        # a file that openpyxl opens by itself stays open where it gives up
+        with warnings.catch_warnings(), path.open("rb") as file:
             # openpyxl warns of styles and input rules that it leaves out, which are no data
             warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             titles = [sheet.title for sheet in book.worksheets]
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # some programs write wrong ones, and rows would be cut off
             rows = _rows(path, sheet)
-            book.close()
     except (OSError, DataError):
         raise
     except Exception as error:  # openpyxl raises whatever a broken file leads it to
