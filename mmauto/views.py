@@ -76,6 +76,7 @@ class Costs:
         peak_memory: bytes, of the executor while it trained.
         latency_1, latency_64: milliseconds for a batch of 1 and 64 from prepared arrays, encoders
             included, median of several.
+        evaluation_seconds: the part of training that was validation.
     """
 
     train_seconds: float = 0.0
@@ -84,6 +85,7 @@ class Costs:
     peak_memory: int = 0
     latency_1: float = 0.0
     latency_64: float = 0.0
+    evaluation_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class Spent:
         report: importances, Optuna's copy, leaderboard, report, and leaving.
         encoding: worker-seconds of the search: features, waiting for another worker that makes the
             same ones included.
-        training: worker-seconds in training loops, the validation of each epoch included.
+        training: worker-seconds in training loops.
+        evaluation: worker-seconds in the validation of each epoch.
         ending: worker-seconds of trials outside both: building the model, last predictions.
         idle: worker-seconds outside of trials: asking, messages, the store, and having no work.
     """
@@ -56,6 +57,7 @@ class Spent:
     report: float
     encoding: float
     training: float
+    evaluation: float
     ending: float
     idle: float
 
@@ -114,7 +116,6 @@ def spent(found: Found) -> Spent:
 
     Encoding happens inside the first trial of each worker and is not stored by itself: it is what
     the trials took outside of their training loops beyond what the median trial took there.
-    Training cannot be told from the validation of each epoch.
     """
     store = _store(found)
     with closing(store):
@@ -127,11 +128,13 @@ def spent(found: Found) -> Spent:
         arms[row.arm] += row.seconds
     ended = max((row.started + arms[row.arm] for row in confirmed), default=end)
     training = sum(row.costs.get("train_seconds", 0.0) for row in trials)
+    evaluation = sum(row.costs.get("evaluation_seconds", 0.0) for row in trials)
     around = [row.seconds - row.costs.get("train_seconds", 0.0) for row in trials]
     ending = len(around) * statistics.median_low(around)
     return Spent(
         asked - found.ran.started, confirming - asked, min(ended, end) - confirming,
-        end - min(ended, end), max(0.0, sum(around) - ending), training, ending,
+        end - min(ended, end), max(0.0, sum(around) - ending), training - evaluation, evaluation,
+        ending,
         found.workers * (confirming - asked) - sum(row.seconds for row in trials),
     )  # fmt: skip
 

@@ -91,12 +91,13 @@ def _run(bench: Bench, step: Step, tables: dict[int, Path], number: int) -> Foun
 
 def _line(name: str, step: Step, found: Found, base: Found) -> list[str]:
     took, trials = spent(found), trials_of(found)
-    inside = took.training + took.ending + took.idle
+    loops = took.training + took.evaluation
+    inside = loops + took.ending + took.idle
     return [
         name, str(step.samples), str(trials), str(step.arms), str(step.workers),
         f"{found.ran.seconds:.1f}", f"{took.search:.1f}", f"{took.encoding:.1f}",
         f"{took.confirmation:.1f}",
         f"{1000 * took.encoding / step.samples:.1f}", f"{1000 * inside / trials:.0f}",
-        f"{took.training / inside:.0%}", f"{found.ran.peak / 2**30:.2f}",
+        f"{loops / inside:.0%}", f"{found.ran.peak / 2**30:.2f}",
         f"{found.ran.seconds / base.ran.seconds:.2f}",
     ]  # fmt: skip

@@ -146,7 +146,7 @@ def where(found: Found) -> dict[str, str]:
     """Shares of the wall time, and of the workers' time while they search."""
     took = asdict(spent(found))
     wall = ("start", "search", "confirmation", "report")
-    busy = ("encoding", "training", "ending", "idle")
+    busy = ("encoding", "training", "evaluation", "ending", "idle")
     return {
         "wall time": _shares({name: took[name] for name in wall}),
         f"search, {found.workers} worker(s)": _shares({name: took[name] for name in busy}),

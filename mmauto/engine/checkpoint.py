@@ -137,6 +137,7 @@ def _about(pack: Pack) -> dict[str, Any]:
         "slots": {
             str(slot.job.id): {
                 "curve": slot.curve, "losses": slot.losses, "seconds": slot.seconds,
+                "evaluating": slot.evaluating,
                 "kept": [value for value, _ in slot.kept],
             }
             for slot in pack.slots
@@ -180,7 +181,7 @@ def _restore(pack: Pack, about: Mapping[str, Any], tensors: Mapping[str, Tensor]
         name, own = str(slot.job.id), told[slot.job.id]
         slot.best = under(f"{name}/best/")
         slot.kept = [(v, under(f"{name}/kept{rank}/")) for rank, v in enumerate(own["kept"])]
-        slot.seconds = own["seconds"]
+        slot.seconds, slot.evaluating = own["seconds"], own["evaluating"]
         slot.ahead = list(zip(own["curve"], own["losses"], strict=True))
     pack.step, pack.random = about["step"], random
     pack.shuffle, pack.augment = fresh

@@ -106,6 +106,7 @@ class FineTuneRun(FusionRun):
             curve=[*first.curve, *slot.curve],
             losses=[*first.losses, *slot.losses],
             seconds=first.seconds + slot.seconds,
+            evaluating=first.evaluating + slot.evaluating,
             error=slot.error,
         )
 

@@ -257,7 +257,10 @@ class FusionRun(Run):
             slot.value = self._soup(slot)
         valid = predict(model, self.data, own.loss, splits.valid)
         test = predict(model, self.data, own.loss, splits.test) if job.score_test else {}
-        costs = Costs(slot.seconds, count(model), peak_memory=peak_memory(device))
+        costs = Costs(
+            slot.seconds, count(model), peak_memory=peak_memory(device),
+            evaluation_seconds=slot.evaluating,
+        )  # fmt: skip
         if job.measure:
             one, many, frozen = own.latency.measure(model, inputs, splits.valid)
             costs = replace(costs, frozen_parameters=frozen, latency_1=one, latency_64=many)

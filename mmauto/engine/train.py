@@ -44,7 +44,7 @@ class Slot:
         kept: value (signed) and state of the best epochs, where a soup is wanted.
         ahead: value and loss of epochs that were trained before a kill and are still to be told.
         error: what ended it.
-        seconds: its share of the pack's time.
+        seconds: its share of the pack's time, of which ``evaluating`` went to validation.
     """
 
     job: TrialJob
@@ -58,6 +58,7 @@ class Slot:
     ahead: list[tuple[float, float]] = field(default_factory=list)
     error: Exception | None = None
     seconds: float = 0.0
+    evaluating: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -192,10 +193,12 @@ class Pack:
                     f"the training loss of epoch {len(slot.losses)} is not a finite number", odd
                 )
         self._listen()
+        trained_at = time.perf_counter()
         self._validate()
-        spent = (time.perf_counter() - start) / len(self.slots)
+        end = time.perf_counter()
         for slot in self.slots:
-            slot.seconds += spent
+            slot.seconds += (end - start) / len(self.slots)
+            slot.evaluating += (end - trained_at) / len(self.slots)
         if self.checkpoint is not None and not any(slot.error for slot in self.slots):
             self.checkpoint.keep(self)
 

@@ -150,3 +150,10 @@ def test_modality_dropout_takes_part(make_job: Make, setup: Setup, registry: Reg
     )
     assert dropped.state == "complete"
     assert dropped.curve != plain.curve or dropped.losses != plain.losses
+
+
+def test_the_time_of_training_and_the_part_that_is_validation(
+    make_job: Callable[..., TrialJob], setup: Setup, registry: Registry
+) -> None:
+    (outcome,) = Executor(setup, registry).run_pack([make_job(0)], go_on)
+    assert 0 < outcome.costs.evaluation_seconds < outcome.costs.train_seconds
