@@ -315,6 +315,7 @@ def test_guessing_is_what_the_answers_are_worth_without_their_rows() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["average_precision", "f1", "recall", "auroc"])
 def test_noise_does_not_beat_guessing_on_several_labels(metric: str) -> None:
     spec = TargetSpec("y", "multilabel", ("a", "b", "c", "d"))

@@ -30,6 +30,7 @@ def trials(storage: Path) -> list[optuna.trial.FrozenTrial]:
     return [trial for study in found for trial in study]
 
 
+@pytest.mark.slow
 def test_the_tutorials_loop_trains_and_reports_every_epoch(tmp_path: Path) -> None:
     table = make_table(tmp_path / "data", 40, (40, 48))
     found = tutorial(str(table), str(tmp_path / "o.db"), 1, 2, "cpu", workers=0, side=32)

@@ -305,6 +305,7 @@ def accuracy_on_xor(name):
     return float((found == test[1].bool()).float().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["concat_mlp", "additive_attention", "cross_attention", "joint_auxiliary"]
 )
