@@ -49,16 +49,20 @@ def compare(
     groups: Mapping[str, np.ndarray | None],
     *,
     ceiling: Mapping[str, float],
+    stretch: float = 1.0,
 ) -> Comparison:
     """Compare the confirmed arms on the primary target.
 
     The winner, and the single modality that it is held against, are chosen by the mean validation
     metric over seeds; the test split only estimates. "The best of the test scores" would be biased
     upward by points.
+
+    Args:
+        stretch: as of `mmauto.answers.statistics.Resampled`.
     """
     maximise = METRICS[task.metric].maximise
     spec, right = task.targets[task.primary], truth["test"][task.primary]
-    shared = Resampled(task.metric, spec, right, groups.get("test"))
+    shared = Resampled(task.metric, spec, right, groups.get("test"), stretch=stretch)
     every = [_runs(arm, confirmations, shared, task.primary) for arm in arms]
     confirmed = [found for found in every if found is not None]
     confirmed.sort(key=lambda found: -found.validation if maximise else found.validation)
@@ -66,7 +70,8 @@ def compare(
         next((found for found in confirmed if found.arm.kind == kind), None)
         for kind in ("single", "fusion", "control")
     )
-    tests = _p_values(task, right, groups.get("test"), confirmed, single)
+    swaps = SwapTest(task.metric, spec, right, groups.get("test"), stretch=stretch)
+    tests = _p_values(swaps, task.primary, confirmed, single)
     corrected = holm({n: p for n, p in tests.items() if n in _names(confirmed, "fusion")})
     standings = tuple(
         replace(
@@ -137,22 +142,17 @@ def _names(confirmed: Sequence[_Runs], kind: str) -> set[str]:
 
 
 def _p_values(
-    task: TaskView,
-    truth: np.ndarray,
-    groups: np.ndarray | None,
-    confirmed: Sequence[_Runs],
-    single: _Runs | None,
+    test: SwapTest, target: str, confirmed: Sequence[_Runs], single: _Runs | None
 ) -> dict[str, float]:
     """Of each arm's difference to the reference."""
-    test = SwapTest(task.metric, task.targets[task.primary], truth, groups)
     pairs = {}
     for found in confirmed:
         seeds = _common(found, single)
         if single is not None and seeds:
             ours, theirs = ({run.seed: run for run in one.runs} for one in (found, single))
             pairs[found.arm.name] = (
-                [at_half(ours[seed], task.primary) for seed in seeds],
-                [at_half(theirs[seed], task.primary) for seed in seeds],
+                [at_half(ours[seed], target) for seed in seeds],
+                [at_half(theirs[seed], target) for seed in seeds],
             )
     return test.p_values(pairs) if test.total else {}
 

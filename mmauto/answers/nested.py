@@ -51,7 +51,7 @@ def nested_verdict(
         views: the folds.
         found: their comparison.
         chosen: the arms of `nested_arms`.
-        by: as in `mmauto.answers.overlap.judged_wider`.
+        by: as `mmauto.answers.overlap.stretch` gives it.
     """
     if found.winner is None:
         return found.verdict

@@ -14,14 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from mmauto.answers.permutation import holm
-from mmauto.answers.statistics import Resampled, possible
-from mmauto.answers.verdict import verdict
-from mmauto.engine.metrics import METRICS, observed
-from mmauto.engine.thresholds import at_half
-from mmauto.views import Comparison, Interval, StudyView
+from mmauto.views import StudyView
 
 
 def stretch(views: Sequence[StudyView]) -> float:
@@ -46,84 +40,3 @@ def stretch_of(study: StudyView) -> float:
     if folds < 2 or study.config.get("fold"):
         return 1.0
     return _stretch(folds, range(1, folds + 1))
-
-
-def judged_wider(study: StudyView, by: float) -> Comparison:
-    """The comparison of a study of pooled folds, and its verdict, with wider intervals.
-
-    A p value becomes that of a normal deviate which is so much smaller.
-
-    Args:
-        study: its differences are those of independent rows.
-        by: how many times as large deviations are; see `stretch`.
-    """
-    if by == 1:
-        return study.comparison
-    maximise = METRICS[study.comparison.metric].maximise
-    scored = [
-        replace(line, test=possible(wider(line.test, by), maximise))
-        for line in study.comparison.standings
-    ]
-    lines = [
-        line
-        if line.difference is None
-        else replace(line, difference=wider(line.difference, by), p=less_sure(line.p, by))
-        for line in scored
-    ]
-    corrected = holm({line.arm.name: line.p for line in lines if line.arm.kind == "fusion"})
-    found = replace(
-        study.comparison,
-        standings=tuple(
-            replace(line, p_holm=corrected.get(line.arm.name, math.nan)) for line in lines
-        ),
-    )
-    rows = int(observed(study.task.targets[found.target], study.truth["test"][found.target]).sum())
-    control = _over_control(study)
-    wide = None if control is None else wider(control, by)
-    said = verdict(found, study.task, study.ceiling, wide, _missing(study), rows)
-    return replace(found, verdict=said)
-
-
-def _over_control(study: StudyView) -> Interval | None:
-    """The paired gain of the best fusion over the best control; None where one is not there."""
-    found, target = study.comparison, study.comparison.target
-    ours, theirs = (
-        next((line.arm.name for line in found.standings if line.arm.kind == kind), None)
-        for kind in ("fusion", "control")
-    )
-    own, other = (
-        {run.seed: run for run in study.confirmations if run.arm == arm} for arm in (ours, theirs)
-    )
-    seeds = sorted(own.keys() & other.keys())
-    if not seeds:
-        return None
-    spec, truth = study.task.targets[target], study.truth["test"][target]
-    shared = Resampled(found.metric, spec, truth, study.groups["test"])
-    scores = [[shared.score(at_half(runs[s], target)) for s in seeds] for runs in (own, other)]
-    return shared.gain(*scores)
-
-
-def _missing(study: StudyView) -> list[str]:
-    """Arms without a result, and why where their trials tell."""
-    ranked = {line.arm.name for line in study.comparison.standings}
-    states: dict[str, set[str]] = {arm.name: set() for arm in study.arms}
-    for trial in study.trials:
-        states.setdefault(trial.arm, set()).add(trial.state)
-    return [
-        f"{arm.name} (every trial failed)" if states[arm.name] == {"failed"} else arm.name
-        for arm in study.arms
-        if arm.name not in ranked
-    ]
-
-
-def wider(found: Interval, by: float) -> Interval:
-    """The interval with ends that are so many times as far away."""
-    low, high = (found.value + by * (end - found.value) for end in (found.low, found.high))
-    return Interval(found.value, low, high)
-
-
-def less_sure(p: float, by: float) -> float:
-    """The two-sided p value of a normal deviate that is so many times smaller."""
-    from scipy.special import ndtr, ndtri
-
-    return float(2 * ndtr(ndtri(p / 2) / by))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mmauto.answers.overlap import stretch_of
 from mmauto.answers.statistics import Resampled, Scored
 from mmauto.engine.thresholds import at_half
 from mmauto.views import Costs, Interval, Standing, StudyView
@@ -125,8 +126,9 @@ class _Gains:
         self.view, self.winner, self.target = view, winner, task.primary
         truth = view.truth["test"][task.primary]
         self.shared = Resampled(
-            task.metric, task.targets[task.primary], truth, view.groups.get("test")
-        )
+            task.metric, task.targets[task.primary], truth, view.groups.get("test"),
+            stretch=stretch_of(view),
+        )  # fmt: skip
         self._scores: dict[str, dict[int, Scored]] = {}
 
     def over_winner(self, arm: str) -> Interval | None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from mmauto.answers.compare import compare
 from mmauto.answers.nested import nested_arms, nested_verdict
-from mmauto.answers.overlap import judged_wider, stretch
+from mmauto.answers.overlap import stretch
 from mmauto.answers.pooled_runs import as_predicted, joined_runs, quantiles
 from mmauto.answers.sums import RANKINGS
 from mmauto.engine.metrics import METRICS, score
@@ -76,17 +76,18 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
     )
     ceiling = {who: statistics.fmean(view.ceiling[who] for view in views) for who in first.ceiling}
     ranks = first.task.metric in RANKINGS
-    judged = fair if ranks else plain
+    judged, by = fair if ranks else plain, stretch(views)
     found = compare(
         first.task, arms, trials, judged,
-        {"test": truth["test"]}, groups, ceiling=ceiling,
+        {"test": truth["test"]}, groups, ceiling=ceiling, stretch=by,
     )  # fmt: skip
     standings = tuple(
         replace(line, metrics=_metrics(first.task, truth["test"], line.arm.name, plain, fair))
         for line in found.standings
     )
     ids = {split: np.concatenate([view.ids[split] for view in views]) for split in SPLITS}
-    study = replace(
+    said = nested_verdict(views, found, [arm for arm, _ in chosen], by)
+    return replace(
         first,
         config={name: value for name, value in first.config.items() if name != "fold"},
         environment={
@@ -109,12 +110,8 @@ def pooled(views: Sequence[StudyView]) -> StudyView:
             column: np.concatenate([view.subgroups[column] for view in views])
             for column in first.subgroups
         },
-        comparison=replace(found, standings=standings),
+        comparison=replace(found, standings=standings, verdict=said),
     )
-    by = stretch(views)
-    wider = judged_wider(study, by)
-    said = nested_verdict(views, wider, [arm for arm, _ in chosen], by)
-    return replace(study, comparison=replace(wider, verdict=said))
 
 
 def _refuse_mixed(views: Sequence[StudyView]) -> None:

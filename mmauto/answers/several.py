@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmauto.answers.compare import compare
-from mmauto.answers.overlap import judged_wider, less_sure, stretch_of, wider
+from mmauto.answers.overlap import stretch_of
 from mmauto.answers.permutation import SwapTest, holm
 from mmauto.answers.statistics import Resampled
 from mmauto.engine.thresholds import at_half
@@ -91,11 +91,14 @@ def merged(views: Sequence[StudyView]) -> StudyView:
     )
     # without the labels of validation there is no ensemble: its parts would be of several studies
     truth, groups = {"test": first.truth["test"]}, {"test": first.groups.get("test")}
-    found = compare(task, arms, trials, confirmations, truth, groups, ceiling=first.ceiling)
+    by = max(map(stretch_of, views))
+    found = compare(
+        task, arms, trials, confirmations, truth, groups, ceiling=first.ceiling, stretch=by
+    )
     # of pooled folds, some metrics are of ranks and others of what was predicted
     metrics = {_full(v, s.arm.name): s.metrics for v in views for s in v.comparison.standings}
     standings = tuple(replace(s, metrics=metrics[s.arm.name]) for s in found.standings)
-    whole = StudyView(
+    return StudyView(
         name=", ".join(view.name for view in views),
         task=task,
         config={},
@@ -112,7 +115,6 @@ def merged(views: Sequence[StudyView]) -> StudyView:
         findings=(),
         comparison=replace(found, standings=standings),
     )
-    return replace(whole, comparison=judged_wider(whole, max(map(stretch_of, views))))
 
 
 def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
@@ -124,7 +126,7 @@ def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
     task, target = whole.task, whole.task.primary
     spec, right = task.targets[target], whole.truth["test"][target]
     by = max(map(stretch_of, views))
-    shared = Resampled(task.metric, spec, right, whole.groups["test"])
+    shared = Resampled(task.metric, spec, right, whole.groups["test"], stretch=by)
     winners = [_full(view, str(view.comparison.winner)) for view in views]
     runs = {name: _decided(whole, name) for name in winners}
     contests = list(itertools.combinations(winners, 2))
@@ -135,13 +137,11 @@ def duels(views: Sequence[StudyView], whole: StudyView) -> list[Duel]:
         if seeds:
             one, two = ([runs[side][seed] for seed in seeds] for side in (ours, theirs))
             pairs[str(place)] = one, two
-            gain = shared.gain(
+            gains[str(place)] = shared.gain(
                 [shared.score(run) for run in one], [shared.score(run) for run in two]
             )
-            gains[str(place)] = wider(gain, by)
-    test = SwapTest(task.metric, spec, right, whole.groups["test"])
+    test = SwapTest(task.metric, spec, right, whole.groups["test"], stretch=by)
     p = test.p_values(pairs) if test.total else {}
-    p = {name: less_sure(value, by) for name, value in p.items()}
     corrected = holm(p)
     return [
         Duel(*contest, gains.get(key), p.get(key, math.nan), corrected.get(key, math.nan))

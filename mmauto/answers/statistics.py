@@ -38,6 +38,8 @@ class Resampled:
     Args:
         truth: ``(N,)`` or ``(N, width)``; unobserved rows are left out.
         groups: ``(N,)`` labels whose rows are drawn together, or None.
+        stretch: how many times as far as among so many independent rows chance goes; see
+            `mmauto.answers.overlap`.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Resampled:
         groups: np.ndarray | None,
         seed: int = 0,
         resamples: int = RESAMPLES,
+        stretch: float = 1.0,
     ):
         self.metric, self.spec, self.seed, self.resamples = metric, spec, seed, resamples
+        self.stretch = stretch
         self.known = observed(spec, truth)
         self.truth = truth[self.known]
         self.rows = self._draw_rows(None if groups is None else groups[self.known])
@@ -80,7 +84,8 @@ class Resampled:
 
     def mean(self, runs: Sequence[Scored]) -> Interval:
         """The mean over runs, rows and runs resampled crossed."""
-        return possible(interval(*self.crossed(runs)), METRICS[self.metric].maximise)
+        found = wider(interval(*self.crossed(runs)), self.stretch)
+        return possible(found, METRICS[self.metric].maximise)
 
     def gain(self, runs: Sequence[Scored], reference: Sequence[Scored]) -> Interval:
         """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
@@ -92,7 +97,7 @@ class Resampled:
         gains = [
             Scored(sign * (a.value - b.value), sign * (a.resamples - b.resamples)) for a, b in pairs
         ]
-        return interval(*self.crossed(gains))
+        return wider(interval(*self.crossed(gains)), self.stretch)
 
     def crossed(self, runs: Sequence[Scored]) -> tuple[float, np.ndarray]:
         """The mean over runs, and under each resample ``(R,)`` of rows and runs."""
@@ -143,6 +148,14 @@ def interval(value: float, resamples: np.ndarray) -> Interval:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, (tail, 1 - tail))
     return Interval(value, float(low), float(high))
+
+
+def wider(found: Interval, by: float) -> Interval:
+    """The interval with ends that are so many times as far away."""
+    if by == 1:  # to the last bit
+        return found
+    low, high = (found.value + by * (end - found.value) for end in (found.low, found.high))
+    return Interval(found.value, low, high)
 
 
 def possible(found: Interval, maximise: bool) -> Interval:

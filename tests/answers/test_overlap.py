@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from mmauto.answers.compare import compare
-from mmauto.answers.overlap import judged_wider, stretch
+from mmauto.answers.overlap import stretch
+from mmauto.answers.permutation import less_sure
 from mmauto.answers.pooled import pooled
 from mmauto.answers.verdict import helps
 from mmauto.engine.metrics import score
 from mmauto.testing.fakes_study import fake_study
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import ArmView, ConfirmationView, Costs, Interval, Standing, StudyView
+from mmauto.views import ArmView, Comparison, ConfirmationView, Costs, Interval, Standing, StudyView
 
 BASE = fake_study()
 SPEC = TargetSpec("y", "binary", ("no", "yes"))
@@ -56,60 +57,47 @@ def test_the_deviation_is_that_of_sums_over_pairs() -> None:
     assert found == pytest.approx(stretch(counted((1, 2, 3, 4, 5), 5)), rel=0.04)
 
 
-def test_differences_are_wider_and_less_sure() -> None:
-    tested = tuple(
-        replace(line, p=0.02) if line.difference else line for line in BASE.comparison.standings
+def compared(by: float) -> Comparison:
+    truth = {"test": BASE.truth["test"]}
+    return compare(
+        BASE.task,
+        BASE.arms,
+        BASE.trials,
+        BASE.confirmations,
+        truth,
+        BASE.groups,
+        ceiling=BASE.ceiling,
+        stretch=by,
     )
-    sure = replace(BASE, comparison=replace(BASE.comparison, standings=tested))
-    wide = judged_wider(sure, math.sqrt(5 / 3))
-    for line, before in zip(wide.standings, tested, strict=True):
+
+
+def test_intervals_are_wider_and_differences_less_sure() -> None:
+    narrow, wide = compared(1.0), compared(math.sqrt(5 / 3))
+    for line, before in zip(wide.standings, narrow.standings, strict=True):
         assert line.test.value == before.test.value
-        assert line.test.low < before.test.low
-        assert before.test.high < line.test.high <= 1
+        if before.test.low < before.test.high < 1:
+            assert line.test.low < before.test.low
+            assert before.test.high < line.test.high <= 1
         assert (line.difference is None) == (before.difference is None)
         if line.difference is not None and before.difference is not None:
             grown = line.difference.high - line.difference.low
             spread = before.difference.high - before.difference.low
             assert line.difference.value == before.difference.value
             assert grown == pytest.approx(spread * math.sqrt(5 / 3))
-            assert line.p == pytest.approx(0.0716, abs=1e-3)  # 2.326 / 1.291 is 1.802
+            assert line.p == pytest.approx(less_sure(before.p, math.sqrt(5 / 3)))
+            assert line.p > before.p or before.p == 1
         assert math.isnan(line.p_holm) == (line.arm.kind != "fusion")
         assert not line.p_holm < line.p
-    assert judged_wider(BASE, 1.0) is BASE.comparison
-
-
-def test_a_p_value_is_that_of_a_smaller_deviate_and_the_verdict_follows() -> None:
-    found = BASE.comparison
-    near = replace(
-        found,
-        standings=tuple(
-            replace(line, difference=Interval(0.05, 0.005, 0.095), p=0.03)
-            if line.arm.kind == "fusion"
-            else line
-            for line in found.standings
-        ),
+    assert [helps(line) for line in compared(50.0).standings if line.difference] == [None] * (
+        len(wide.standings) - 1
     )
-    wide = judged_wider(replace(BASE, comparison=near), math.sqrt(5 / 3))
-    best = next(line for line in wide.standings if line.arm.kind == "fusion")
-    assert best.p == pytest.approx(0.0928, abs=1e-3)  # 2.170 / 1.291 is 1.681
-    assert helps(next(line for line in near.standings if line.arm.kind == "fusion"))
-    assert helps(best) is None
-    assert any("cannot decide whether fusion helps" in one for one in wide.verdict)
+    assert "cannot decide whether fusion helps" in " ".join(compared(50.0).verdict)
 
 
-def test_of_hardly_wider_differences_the_verdict_is_that_of_the_comparison() -> None:
-    runs = [run for run in BASE.confirmations if run.arm != "logit_mean"]
-    trials = [
-        replace(trial, state="failed") if trial.arm == "logit_mean" else trial
-        for trial in BASE.trials
-    ]
-    truth = {"test": BASE.truth["test"]}
-    found = compare(BASE.task, BASE.arms, trials, runs, truth, BASE.groups, ceiling=BASE.ceiling)
-    study = replace(BASE, trials=trials, confirmations=runs, comparison=found)
-    assert judged_wider(study, 1 + 1e-9).verdict == found.verdict
-    said = " ".join(found.verdict)
-    assert "the best control" in said
-    assert "logit_mean (every trial failed)" in said
+@pytest.mark.parametrize(("p", "wanted"), [(0.02, 0.0716), (0.03, 0.0928), (1.0, 1.0)])
+def test_a_p_value_is_that_of_a_smaller_deviate(p: float, wanted: float) -> None:
+    assert less_sure(p, math.sqrt(5 / 3)) == pytest.approx(wanted, abs=1e-3)
+    assert less_sure(p, 1.0) == p
 
 
 def test_five_folds_say_what_they_allow_for() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.memory import WholeBatchError
@@ -14,6 +13,7 @@ from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.objective import objective
 from mmauto.engine.once import precision
 from mmauto.engine.packed.form import Alone, Gradients
+from mmauto.engine.packed.graphed import mapped
 from mmauto.values import Batch
 
 
@@ -48,8 +48,8 @@ class InParts(Alone):
         order = torch.arange(total, device=loss.device)
         for place in order.tensor_split(-(-total // self.rows)):
             with precision(batch.index.device):
-                read = {k: _rows(part, place) for k, part in arrays.items()}
-                value, result, _ = objective(model, read, part_of(batch, place), self.loss)
+                read, part = mapped(arrays, batch, partial(torch.index_select, dim=0, index=place))
+                value, result, _ = objective(model, read, part, self.loss)
                 if result.losses:
                     raise WholeBatchError(
                         "the batch does not fit into the memory and cannot be trained in parts: "
@@ -61,17 +61,3 @@ class InParts(Alone):
         grads = [parameter.grad for parameter in own]
         norm = nn.utils.get_total_norm([g for g in grads if g is not None])
         return Gradients(loss.unsqueeze(0), norm.unsqueeze(0), [grads])
-
-
-def part_of(batch: Batch, place: Tensor) -> Batch:
-    """Some rows of a batch, whose rows are their own still."""
-    present, targets, observed = (
-        _rows(part, place) for part in (batch.present, batch.targets, batch.observed)
-    )
-    return replace(
-        batch, present=present, targets=targets, observed=observed, index=batch.index[place]
-    )
-
-
-def _rows(arrays: Mapping[str, Tensor], place: Tensor) -> dict[str, Tensor]:
-    return {name: array.index_select(0, place) for name, array in arrays.items()}
