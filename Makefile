@@ -5,20 +5,24 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 CONSTRAINTS := .ci/constraints.txt
 
+# tests start hundreds of processes: each would compile everything anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: search test test-fast test-min faults lint docs bench clean
 
 search: $(VENV)/.installed ## install, search the simulated medical task, report
 	$(BIN)/mmauto search --task medical $(ARGS)
 
 test: $(VENV)/.installed-dev lint ## install what tests need, run everything
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-fast: $(VENV)/.installed-dev ## the tests that take seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-min: ## the fast tests with the lowest allowed versions
 	$(MAKE) test-fast VENV=$(VENV)-min CONSTRAINTS=.ci/lowest.txt
+	OMP_NUM_THREADS=1 $(VENV)-min/bin/python -m pytest tests/test_use.py
 
 faults: $(VENV)/.installed-dev ## kill, disk, database, cluster and hostile input, at full length
 	$(BIN)/python tests/faults/table.py

@@ -8,7 +8,8 @@ from mmauto.version import __version__
 
 if TYPE_CHECKING:
     from mmauto.predictor import load_bundle
-    from mmauto.study import Study, open, search
+    from mmauto.run import search
+    from mmauto.study import Study, open
 
 __all__ = ["Study", "__version__", "load_bundle", "open", "search"]
 
@@ -19,5 +20,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mmauto' has no attribute {name!r}")
     import importlib
 
-    module = "mmauto.predictor" if name == "load_bundle" else "mmauto.study"
-    return getattr(importlib.import_module(module), name)
+    module = {"load_bundle": "predictor", "search": "run"}.get(name, "study")
+    return getattr(importlib.import_module(f"mmauto.{module}"), name)

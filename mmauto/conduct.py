@@ -20,6 +20,7 @@ from mmauto.errors import ConfigError, StoreError
 from mmauto.registry import Registry
 from mmauto.store.files import CHECKPOINTS, save_truth
 from mmauto.store.lease import held
+from mmauto.store.seconds import SPENT
 from mmauto.store.study import StudyStore
 from mmauto.tuning.arm_findings import unfitting, untrained
 from mmauto.tuning.arms import Arm, make_arms
@@ -33,7 +34,7 @@ from mmauto.tuning.prepare import Prepared, prepare
 from mmauto.tuning.probing import Probing
 from mmauto.tuning.record import command, environment, write_study_toml
 from mmauto.tuning.run import SEARCH_SHARE, Clock, Search
-from mmauto.tuning.runners import cluster_of, device_of, encoding_threads, make_runners
+from mmauto.tuning.runners import cluster_of, device_of, make_runners, threads_each
 from mmauto.tuning.warm_start import FACT, earlier_best, told
 from mmauto.tuning.watch import Watcher
 from mmauto.values import TaskView
@@ -84,8 +85,13 @@ def _conduct(
         prepared = replace(prepared, findings=(*prepared.findings, *odd))
         store = _open(config, prepared, arms, offered)
         store.fence = fence
-        threads = encoding_threads(config, len(runners), len(arms))
-        setup = replace(prepared.setup, encoding_threads=threads)
+        workers = len(runners)
+        setup = replace(
+            prepared.setup,
+            # the workers that share an arm want the same features: one makes them, the others wait
+            encoding_threads=threads_each(config, min(workers, len(arms))),
+            training_threads=threads_each(config, workers),
+        )
         for runner in runners:
             runner.use(setup)
     except BaseException:
@@ -167,7 +173,8 @@ def _work(
 
 
 def _leave(store: StudyStore, start: float) -> None:
-    store.set_study(seconds=store.state[1] + time.monotonic() - start)
+    facts = {**store.facts, SPENT: store.spent.told()}
+    store.set_study(seconds=store.state[1] + time.monotonic() - start, facts=facts)
     store.close()
 
 

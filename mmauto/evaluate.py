@@ -15,16 +15,10 @@ from mmauto.data.inputs import NewRows, read_labels, read_rows
 from mmauto.engine.bundle import Bundle, predict_parts
 from mmauto.engine.metrics import METRICS
 from mmauto.engine.thresholds import choose_thresholds
+from mmauto.findings import Finding
 from mmauto.predictor import Predictor, wanted_by
 from mmauto.space import Params
-from mmauto.views import (
-    ArmView,
-    ConfirmationView,
-    Costs,
-    Finding,
-    Predictions,
-    StudyView,
-)
+from mmauto.views import ArmView, ConfirmationView, Costs, Predictions, StudyView
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,12 +17,13 @@ from mmauto.answers.view import study_view
 from mmauto.config import StudyConfig, difference, from_mapping
 from mmauto.engine.metrics import METRICS
 from mmauto.errors import ConfigError, StoreError, unknown
+from mmauto.findings import Finding, RoleGuess
 from mmauto.store.place import is_study, storage_of
 from mmauto.store.study import StudyStore
 from mmauto.toml import read_toml
 from mmauto.tuning.record import write_study_toml
 from mmauto.tuning.watch import Watcher
-from mmauto.views import ArmView, Finding, RoleGuess, StudyView, TrialView
+from mmauto.views import ArmView, StudyView, TrialView
 
 STATES = ("searching", "confirming", "finished")
 FOUND = ("target", "image", "text", "tabular", "group", "split", "id", "domain", "roles")

@@ -31,6 +31,7 @@ from mmauto.contracts import (
     Task,
 )
 from mmauto.errors import DataError, MmautoError, PluginError
+from mmauto.findings import Finding, RoleGuess
 from mmauto.hookspecs import hookimpl
 from mmauto.space import Choice, Float, Int, Params, Space
 from mmauto.values import (
@@ -51,10 +52,8 @@ from mmauto.views import (
     Comparison,
     ConfirmationView,
     Failure,
-    Finding,
     Interval,
     Optimism,
-    RoleGuess,
     Standing,
     StudyView,
     TrialView,

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmauto import folds
 from mmauto.answers.compare import leaderboard_rows
 from mmauto.answers.view import study_view
-from mmauto.conduct import conduct
-from mmauto.config import StudyConfig, from_mapping
-from mmauto.data.frames import keep_frame
+from mmauto.config import from_mapping
 from mmauto.errors import StoreError, unknown
 from mmauto.registry import Registry, load_registry
-from mmauto.store.place import is_study
 from mmauto.store.study import StudyStore
 from mmauto.tuning.prepare import prepare
-from mmauto.tuning.watch import Watcher
 from mmauto.views import ConfirmationView, StudyView, TrialView
 
 if TYPE_CHECKING:
@@ -33,7 +29,12 @@ MOST_EXPORT_ROWS = 1000
 """Validation rows on which an exported file is compared."""
 
 
-def _stored(folder: Path) -> StudyStore:
+def stored(folder: Path) -> StudyStore:
+    """The store of a study's folder.
+
+    Raises:
+        StoreError: there is none.
+    """
     store = StudyStore.open(folder)
     if store is None:
         raise StoreError(
@@ -61,7 +62,7 @@ class Study:
         self.folder = Path(folder)
         self.folded = bool(folds.fold_states(self.folder))
         if not self.folded:
-            _stored(self.folder).close()
+            stored(self.folder).close()
         self._view: StudyView | None = None
 
     def __repr__(self) -> str:
@@ -72,7 +73,7 @@ class Study:
         if self._view is None and self.folded:
             self._view = folds.pooled_view(self.folder)
         elif self._view is None:
-            with closing(_stored(self.folder)) as store:
+            with closing(stored(self.folder)) as store:
                 self._view = study_view(store)
         return self._view
 
@@ -81,7 +82,7 @@ class Study:
         """``searching``, ``confirming`` or ``finished``; of folds, the one least far."""
         if self.folded:
             return folds.slowest(self.folder)
-        with closing(_stored(self.folder)) as store:
+        with closing(stored(self.folder)) as store:
             return store.state[0]
 
     def leaderboard(self) -> pd.DataFrame:
@@ -223,14 +224,14 @@ class Study:
         """The trials of the search."""
         if self._view is not None or self.folded:
             return self.view().trials
-        with closing(_stored(self.folder)) as store:  # without a comparison, which takes seconds
+        with closing(stored(self.folder)) as store:  # without a comparison, which takes seconds
             return store.trials()
 
     def confirmations(self) -> Sequence[ConfirmationView]:
         """The confirmation runs that have ended."""
         if self._view is not None or self.folded:
             return self.view().confirmations
-        with closing(_stored(self.folder)) as store:
+        with closing(stored(self.folder)) as store:
             return store.confirmations()
 
     def report(self, path: Path | str | None = None, registry: Registry | None = None) -> Path:
@@ -254,65 +255,4 @@ def open(path: Path | str) -> Study:
     return Study(path)
 
 
-def search(watcher: Watcher | None = None, **settings: Any) -> Study:
-    """Search, confirm and report; continues where a study of the same name stands.
-
-    Args:
-        watcher: is told what happens.
-        settings: the fields of `mmauto.config.StudyConfig`, e.g. ``task="medical"``,
-            ``data="table.csv"``, ``target="label"``, ``trials=20``. ``data`` may be a pandas data
-            frame: it is kept in the study's folder, and its image paths start at the current one.
-
-    Raises:
-        MmautoError: the settings or the data cannot be used, or the study of that name has
-            another configuration.
-    """
-    if hasattr(settings.get("data"), "columns"):
-        settings = {**settings, **_kept_frame(settings)}
-    return run(from_mapping(settings), watcher or Watcher())
-
-
-def _kept_frame(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a search on a data frame, once it stands beside the study."""
-    config = from_mapping({**settings, "data": "frame", "name": settings.get("name", "frame")})
-    path = keep_frame(settings["data"], config.folder)
-    folder = settings.get("image_folder", str(Path.cwd()))
-    return {"data": str(path), "name": config.name, "image_folder": folder}
-
-
-def resume(folder: Path, watcher: Watcher | None = None) -> Study:
-    """Continue a stored study to its own totals."""
-    if folds.fold_states(folder):
-        return run(folds.stored_config(folder), watcher or Watcher())
-    with closing(_stored(folder)) as store:
-        stored = dict(store.config)
-    config = from_mapping({**stored, "name": folder.name, "out": str(folder.parent)})
-    return run(config, watcher or Watcher())
-
-
-def run(config: StudyConfig, watcher: Watcher) -> Study:
-    """Everything from the configuration to the report.
-
-    A KeyboardInterrupt is passed on after what there is has been stored and reported.
-    """
-    registry = load_registry()
-    try:
-        for part, heard in folds.unfinished(config, watcher):
-            conduct(part, heard, registry)
-            if part is not config:
-                _report(part, registry)
-    except KeyboardInterrupt:
-        if is_study(config.folder) or folds.fold_states(config.folder):
-            _report(config, registry)
-        raise
-    return _report(config, registry)
-
-
-def _report(config: StudyConfig, registry: Registry) -> Study:
-    study = Study(config.folder)
-    if study.trials():
-        study.report(registry=registry)
-    return study
-
-
-__all__ = ["Study", "open", "resume", "run", "search"]
+__all__ = ["Study", "open"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mmauto.answered import Examples, Probes
+from mmauto.findings import Finding, RoleGuess
 from mmauto.space import Params
 from mmauto.values import TaskView
 
@@ -32,40 +33,6 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class RoleGuess:
-    """What a column of the user's table is used as, and why.
-
-    Attributes:
-        role: image, text, numeric, categorical, target, group, split, id, domain or ignore.
-        reason: what spoke for it; ``"named"`` where the user said so.
-    """
-
-    column: str
-    role: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something about the data that the user should know before trusting any figure.
-
-    Attributes:
-        kind: a short name for programs, e.g. ``leak``, ``duplicates``, ``bad_images``.
-        text: a clause with counts.
-        action: what was done about it, or what the user can do; may be empty.
-        warning: it may spoil the answer; other findings are remarks.
-    """
-
-    kind: str
-    text: str
-    action: str = ""
-    warning: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.text}; {self.action}" if self.action else self.text
-
-
-@dataclass(frozen=True)
 class Costs:
     """What a confirmed model costs; 0 where a figure does not apply.
 
@@ -77,6 +44,8 @@ class Costs:
         latency_1, latency_64: milliseconds for a batch of 1 and 64 from prepared arrays, encoders
             included, median of several.
         evaluation_seconds: the part of training that was validation.
+        encoding_seconds: before training, until features were there; near 0 for all but those that
+            had them made.
     """
 
     train_seconds: float = 0.0
@@ -86,6 +55,7 @@ class Costs:
     latency_1: float = 0.0
     latency_64: float = 0.0
     evaluation_seconds: float = 0.0
+    encoding_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

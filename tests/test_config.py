@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmauto.config import StudyConfig, difference, dimension, from_mapping, plain
+from mmauto.config import StudyConfig, difference, from_mapping, plain
+from mmauto.config_space import dimension
 from mmauto.errors import ConfigError
 from mmauto.space import Choice, Float, Int
 from mmauto.toml import read_toml, write_toml

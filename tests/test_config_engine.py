@@ -8,7 +8,7 @@ import pytest
 
 from mmauto.config import from_mapping
 from mmauto.errors import ConfigError
-from mmauto.tuning.runners import device_of, encoding_threads
+from mmauto.tuning.runners import device_of, threads_each
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_a_coordinator_needs_no_gpu_of_its_own() -> None:
     assert device_of(far) == "cuda"
     assert device_of(from_mapping({"task": "medical", "engine": "ray"})) == "cpu"
     wide = from_mapping({"task": "medical", "engine": "ray", "cpus_per_trial": 4.0})
-    assert encoding_threads(wide, 64, 2) == 4
+    assert threads_each(wide, 64) == 4

@@ -14,6 +14,7 @@ BUILT_IN = [
     for entry in entries.values()
     if entry.distribution == "mmauto"
 ]
+LARGE = {"detector", "minilm", "resnet50", "vgg11", "vgg16"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -31,6 +32,12 @@ def test_the_built_in_plugins_load():
     assert BUILT_IN
 
 
-@parametrize_with_checks(BUILT_IN)
+@parametrize_with_checks([part for part in BUILT_IN if part.name not in LARGE])
 def test_contract(component, check):
+    check(component)
+
+
+@pytest.mark.slow
+@parametrize_with_checks([part for part in BUILT_IN if part.name in LARGE])
+def test_contract_of_a_large_network(component, check):
     check(component)

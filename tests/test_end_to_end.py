@@ -23,6 +23,7 @@ from mmauto.data.table import read_table
 from mmauto.engine.bundle import Bundle
 from mmauto.errors import ConfigError, StoreError
 from mmauto.registry import load_registry
+from mmauto.run import resume
 from mmauto.tuning.watch import Watcher
 from mmauto.views import TrialView
 
@@ -245,10 +246,8 @@ def wait_for_trials(process: subprocess.Popen[str], count: int) -> str:
     return seen
 
 
-@pytest.mark.parametrize(
-    "trials",
-    [14, pytest.param(1, marks=pytest.mark.slow), pytest.param(31, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trials", [1, 14, 31])
 def test_a_killed_search_resumes_to_the_same_trials(
     finished: mmauto.Study, table: Path, tmp_path: Path, trials: int
 ) -> None:
@@ -256,7 +255,7 @@ def test_a_killed_search_resumes_to_the_same_trials(
     with process:
         wait_for_trials(process, trials)
         process.kill()
-    again = mmauto.study.resume(tmp_path / "s")
+    again = resume(tmp_path / "s")
     same_trials(again, finished)
 
 
@@ -334,7 +333,7 @@ def test_a_missing_study_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"a study is a folder with a study\.db"):
         mmauto.open(tmp_path / "none")
     with pytest.raises(StoreError, match=r"a study is a folder with a study\.db"):
-        mmauto.study.resume(tmp_path / "none")
+        resume(tmp_path / "none")
 
 
 def test_nothing_of_a_study_is_a_pickle(finished: mmauto.Study) -> None:

@@ -16,7 +16,7 @@ import mmauto
 from mmauto.data.table import read_table
 from mmauto.engine.bundle import Bundle
 from mmauto.registry import load_registry
-from mmauto.study import resume
+from mmauto.run import resume
 from mmauto.tuning.watch import Watcher
 
 pytestmark = pytest.mark.slow

@@ -15,9 +15,9 @@ import mmauto
 from mmauto.config import from_mapping
 from mmauto.errors import ConfigError, StoreError
 from mmauto.folds import best_model, fold_states, unfinished
+from mmauto.run import resume
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
-from mmauto.study import resume
 from mmauto.testing.fakes_study import fake_study
 from mmauto.tuning.watch import Watcher
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mmauto
-from mmauto.study import resume
+from mmauto.run import resume
 
 pytestmark = pytest.mark.slow
 

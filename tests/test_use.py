@@ -21,6 +21,7 @@ from mmauto.cli.main import cli
 from mmauto.errors import ConfigError, DataError, MmautoError, StoreError
 from mmauto.study import Study
 
+pytestmark = pytest.mark.slow
 ROWS = 120
 SMALL: dict[str, Any] = {
     "trials": 1, "epochs": 3, "confirm_seeds": 2, "workers": 1, "fusions": ["concat_mlp"],
@@ -240,7 +241,6 @@ def test_unknown_arms_and_unwritable_files(made: tuple[Path, Study], tmp_path: P
         assert message in str(result.exception)
 
 
-@pytest.mark.slow
 def test_a_data_frame_can_be_searched_resumed_and_repeated(
     made: tuple[Path, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,12 +251,11 @@ def test_a_data_frame_can_be_searched_resumed_and_repeated(
     again = mmauto.search(name="frame", **asked)
     assert len(again.trials()) == len(first.trials())
     monkeypatch.chdir(tmp_path)
-    from mmauto.study import resume
+    from mmauto.run import resume
 
     assert resume(tmp_path / "frame").best().arm == first.best().arm
 
 
-@pytest.mark.slow
 def test_export_says_what_it_compared(made: tuple[Path, Study]) -> None:
     pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     result = run(made, "export", "own", "--arm", "concat_mlp")
@@ -268,7 +267,6 @@ def test_export_says_what_it_compared(made: tuple[Path, Study]) -> None:
     assert "'logistic'" in str(result.exception)
 
 
-@pytest.mark.slow
 def test_a_bundle_predicts_the_same_in_a_second_environment(
     made: tuple[Path, Study], tmp_path: Path
 ) -> None:
@@ -313,7 +311,6 @@ def test_a_bundle_predicts_the_same_in_a_second_environment(
     np.testing.assert_allclose(there.to_numpy(), here.to_numpy(), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_several_targets_of_every_kind(tmp_path: Path) -> None:
     """A binary primary target, several labels a row, and a number; `;` stands between labels."""
     table = make_table(tmp_path, 200)

@@ -8,18 +8,12 @@ from typing import Any
 
 from mmauto.answers.compare import compare
 from mmauto.engine.thresholds import choose_thresholds
+from mmauto.findings import Finding, RoleGuess
 from mmauto.store.examples import load_examples
 from mmauto.store.probes import load_probes
 from mmauto.store.study import StudyStore
 from mmauto.values import TaskView
-from mmauto.views import (
-    ConfirmationView,
-    Finding,
-    Optimism,
-    Predictions,
-    RoleGuess,
-    StudyView,
-)
+from mmauto.views import ConfirmationView, Optimism, Predictions, StudyView
 
 OPTIMISM = "optimism"
 """The fact of a study that holds the luck of choosing, by arm."""

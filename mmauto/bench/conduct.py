@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from mmauto.bench.machine import Machine, describe
-from mmauto.bench.row import FULL, QUICK, Bench, Grid, Row
+from mmauto.bench.machine import describe, others_busy
+from mmauto.bench.results import Measured
+from mmauto.bench.row import FULL, QUICK, Bench
 from mmauto.bench.rows import ROWS
 from mmauto.tuning.crew import default_workers
 from mmauto.tuning.prepare import find_device
 
+LOOK = 0.5
+"""Seconds for which a row waits to see whether something else is busy."""
+
 
 def measure(
     names: Sequence[str], quick: bool, device: str, say: Callable[[str], None]
-) -> tuple[Machine, list[Row | Grid]]:
-    """The machine and the rows.
+) -> Iterator[Measured]:
+    """The rows, one by one as they are measured.
 
     Args:
         names: of `ROWS`.
@@ -38,5 +43,7 @@ def measure(
         bench = Bench(
             Path(folder), found, default_workers(found), machine, QUICK if quick else FULL, timed
         )
-        rows = [ROWS[name](bench) for name in names]
-    return machine, rows
+        for name in names:
+            load = others_busy(0.1 if quick else LOOK)
+            day = datetime.datetime.now(datetime.UTC).date()
+            yield Measured(ROWS[name](bench), machine, load, day.isoformat(), quick)

@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmauto.tuning.crew import cores
 from mmauto.tuning.record import environment
@@ -38,18 +39,26 @@ class Machine:
     Attributes:
         cores: those that this process may use.
         memory: bytes.
-        load: processes that wanted to run in the minute before; above 0 someone else was busy.
         device: ``cpu``, or the name of the GPU.
     """
 
     processor: str
     cores: int
     memory: int
-    load: float
     platform: str
     torch: str
     device: str
     rates: tuple[Rate, ...]
+
+    @property
+    def kind(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return "cpu" if self.device == "cpu" else "cuda"
+
+    @property
+    def same(self) -> tuple[str, int, str, str]:
+        """What tells machines apart; their rates are measured anew each time."""
+        return self.processor, self.cores, self.torch, self.device
 
 
 def describe(device: str) -> Machine:
@@ -60,7 +69,6 @@ def describe(device: str) -> Machine:
     """
     import torch
 
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     about = environment(device)
     known = hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if known else 0
@@ -74,7 +82,7 @@ def describe(device: str) -> Machine:
         name = torch.cuda.get_device_name(device)
         rates += [matrix_rate(device, dtype, 0) for dtype in ("fp32", "bf16")]
     return Machine(
-        about["processor"], cores(), memory, load, about["platform"], torch.__version__, name,
+        about["processor"], cores(), memory, about["platform"], torch.__version__, name,
         tuple(rates),
     )  # fmt: skip
 
@@ -92,17 +100,38 @@ def matrix_rate(device: str, dtype: str, threads: int) -> Rate:
         left @ left
         times = []
         for _ in range(REPEATS):
-            _wait(device)
+            wait(device)
             start = time.perf_counter()
             left @ left
-            _wait(device)
+            wait(device)
             times.append(time.perf_counter() - start)
     finally:
         torch.set_num_threads(before)
     return Rate(device, dtype, threads, 2 * side**3 / statistics.median(times) / 1e9)
 
 
-def _wait(device: str) -> None:
+def others_busy(seconds: float) -> float:
+    """Processors that are busy while this process sleeps.
+
+    Unlike the load of the minute before, which holds what this process itself has just done. Where
+    there is no ``/proc/stat``, that load.
+    """
+    try:
+        before, start = _ticks(), time.monotonic()
+        time.sleep(seconds)
+        return (_ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - start)
+    except (OSError, ValueError, AttributeError):
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def _ticks() -> int:
+    """Of all processors since the system started, those of waiting and of guests left out."""
+    user, nice, system, _, _, *rest = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    return sum(map(int, (user, nice, system, *rest)))
+
+
+def wait(device: str) -> None:
+    """Until a GPU has done what it was given."""
     if device != "cpu":
         import torch
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import statistics
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mmauto.bench.measure import Ran, run
+from mmauto.store.seconds import ASKING, SPENT, STORE
 from mmauto.store.study import StudyStore
 from mmauto.toml import write_toml
 
@@ -43,12 +44,21 @@ class Spent:
         search: from there to confirmation.
         confirmation: retraining, test predictions, latencies, saving the model.
         report: importances, Optuna's copy, leaderboard, report, and leaving.
-        encoding: worker-seconds of the search: features, waiting for another worker that makes the
-            same ones included.
+        encoding: worker-seconds of the search until features are there, as each trial tells them:
+            importing libraries, and waiting for another worker that makes the same ones, included.
         training: worker-seconds in training loops.
         evaluation: worker-seconds in the validation of each epoch.
-        ending: worker-seconds of trials outside both: building the model, last predictions.
-        idle: worker-seconds outside of trials: asking, messages, the store, and having no work.
+        ending: worker-seconds of trials outside these: building models, choosing the form of a
+            pack, last predictions.
+        idle: worker-seconds outside of trials: starting, waiting for candidates and messages, and
+            having no work.
+
+    The third stands beside them, on the coordinator, and sums to nothing:
+
+    Attributes:
+        store: seconds of beginning trials and of the thread that writes behind the search, from
+            the study's start to its end.
+        asking: seconds of choosing candidates, while workers train those of other arms.
     """
 
     start: float
@@ -60,6 +70,8 @@ class Spent:
     evaluation: float
     ending: float
     idle: float
+    store: float
+    asking: float
 
 
 def search(
@@ -114,12 +126,12 @@ def equal_work(trials: int, epochs: int, side: int, device: str) -> dict[str, An
 def spent(found: Found) -> Spent:
     """Where the time of a search went, as far as its database can tell.
 
-    Encoding happens inside the first trial of each worker and is not stored by itself: it is what
-    the trials took outside of their training loops beyond what the median trial took there.
+    A trial that failed tells no encoding: its time is in ``ending``.
     """
     store = _store(found)
     with closing(store):
         trials, confirmed = store.rows("search"), store.rows("confirm")
+        beside = store.facts.get(SPENT, {})
     end = found.ran.started + found.ran.seconds
     asked = min(row.started for row in trials)
     confirming = min((row.started for row in confirmed), default=end)
@@ -129,13 +141,13 @@ def spent(found: Found) -> Spent:
     ended = max((row.started + arms[row.arm] for row in confirmed), default=end)
     training = sum(row.costs.get("train_seconds", 0.0) for row in trials)
     evaluation = sum(row.costs.get("evaluation_seconds", 0.0) for row in trials)
-    around = [row.seconds - row.costs.get("train_seconds", 0.0) for row in trials]
-    ending = len(around) * statistics.median_low(around)
+    encoding = sum(row.costs.get("encoding_seconds", 0.0) for row in trials)
+    inside = sum(row.seconds for row in trials)
     return Spent(
         asked - found.ran.started, confirming - asked, min(ended, end) - confirming,
-        end - min(ended, end), max(0.0, sum(around) - ending), training - evaluation, evaluation,
-        ending,
-        found.workers * (confirming - asked) - sum(row.seconds for row in trials),
+        end - min(ended, end), encoding, training - evaluation, evaluation,
+        inside - training - encoding, found.workers * (confirming - asked) - inside,
+        beside.get(STORE, 0.0), beside.get(ASKING, 0.0),
     )  # fmt: skip
 
 
@@ -175,6 +187,17 @@ def trials_of(found: Found) -> int:
     store = _store(found)
     with closing(store):
         return len(store.rows("search"))
+
+
+def weights(found: Found) -> tuple[float, int]:
+    """Trained weights of a trial in the mean, and of the generation that has most of them."""
+    store = _store(found)
+    with closing(store):
+        trials = store.rows("search")
+    generations: Counter[tuple[str, int]] = Counter()
+    for row in trials:
+        generations[row.arm, row.generation] += row.costs.get("parameters", 0)
+    return generations.total() / len(trials), max(generations.values())
 
 
 def training_flops(found: Found, dims: int, train: int, valid: int) -> float:

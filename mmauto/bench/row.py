@@ -83,11 +83,11 @@ class Sizes:
 
 FULL = Sizes(
     2000, (256, 300), 224, 64, 9, 8, 3, 2000, 4, 500,
-    {"samples": (1, 4, 16), "trials": (10, 100, 1000), "arms": (2, 8, 32), "workers": (1, 2)},
+    {"samples": (1, 4, 16), "trials": (10, 100, 1000), "arms": (2, 8, 32)},
 )  # fmt: skip
 QUICK = Sizes(
     120, (140, 160), 128, 4, 2, 2, 1, 100, 1, 60,
-    {"samples": (1,), "trials": (2,), "arms": (1, 2), "workers": (1,)},
+    {"samples": (1,), "trials": (2,), "arms": (1,)},
 )  # fmt: skip
 
 
@@ -136,17 +136,24 @@ class Bench:
         self.warms.append(self._search(place, self.folder / "cache-0"))
         return self.warms[-1]
 
-    def warm_with_one_worker(self) -> Found:
+    def warm_with_one_worker(self, number: int) -> Found:
         """The warm search with a single worker and two generations at least; no other row reads it.
 
         With one arm and one worker, trials come one after another.
+
+        Args:
+            number: of the run.
         """
         if not self.colds:
             self.cold()
-        self.say("our search, warm, one worker")
+        self.say(f"our search, warm, one worker (run {number + 1})")
         trials = max(self.sizes.trials, 16)
         return self._search(
-            "one-worker", self.folder / "cache-0", 1, trials=trials, generation=trials // 2
+            f"one-worker-{number}",
+            self.folder / "cache-0",
+            1,
+            trials=trials,
+            generation=trials // 2,
         )
 
     def _search(self, name: str, cache: Path, workers: int | None = None, **more: Any) -> Found:

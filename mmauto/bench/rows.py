@@ -16,17 +16,21 @@ from mmauto.bench.rows_packed import packed
 from mmauto.bench.rows_pruning import pruning
 from mmauto.bench.rows_scale import scale
 from mmauto.bench.rows_search import framework, search, second, warm
+from mmauto.bench.rows_steps import steps
 from mmauto.bench.rows_trained import trained
+from mmauto.bench.rows_workers import workers
 
 ROWS: Mapping[str, Maker] = MappingProxyType(
     {
         "search": search,
         "warm": warm,
+        "steps": steps,
         "packed": packed,
         "pruning": pruning,
         "trained": trained,
         "framework": framework,
         "second": second,
+        "workers": workers,
         "growth": growth,
         "scale": scale,
         "calibration": calibration,

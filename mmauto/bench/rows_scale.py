@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from mmauto.bench.row import Bench, Grid
-from mmauto.config import from_mapping
+from mmauto.config import StudyConfig, from_mapping
 from mmauto.engine.jobs import Candidate, Outcome, TrialJob
 from mmauto.registry import load_registry
 from mmauto.store.files import save_truth
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm, make_arms
 from mmauto.tuning.sampler import ask, start_up
+from mmauto.tuning.team import LEAST_PIECE
 from mmauto.values import TargetSpec, TaskView
 from mmauto.views import TrialView
 
@@ -28,7 +29,7 @@ WORKERS = (10, 100, 1000)
 LASTS = 10.0
 """Seconds of a worker for a trial, on paper."""
 
-EPOCHS, CLASSES, VALID = 20, 5, 300
+EPOCHS, NUMBERS, CLASSES, VALID = 20, 20, 5, 300
 SPEC = TargetSpec("y", "multiclass", ("a", "b", "c", "d", "e"))
 TASK = TaskView("scale", {"image": "image", "text": "text"}, {"y": SPEC}, "y", "accuracy")
 
@@ -56,9 +57,7 @@ class Costs:
 def scale(bench: Bench) -> Grid:
     """Unit costs with few and with many trials stored, and the table that follows from them."""
     many = 400 if bench.quick else 100_000
-    registry = load_registry()
-    config = from_mapping({"task": "medical", "fusions": ["concat_mlp"], "trials": many})
-    (arm,) = make_arms(registry, TASK, config, {})[:1]
+    arm, config = one_arm(many)
     job, outcome = _messages(arm)
     here, there = Pipe()
 
@@ -70,12 +69,12 @@ def scale(bench: Bench) -> Grid:
 
     talk = 1000 * _median(said)
     message = len(ForkingPickler.dumps(outcome)) / 2**10
-    store = _Filled(bench.folder / "scale")
+    store = Filled(bench.folder / "scale")
     costs = []
     for size in (min(2_000, many // 2), many):
         bench.say(f"scale: {size:,} trials")
         store.fill(size)
-        stored = _history(arm, size)
+        stored = history(arm, size)
         generation = range(size, size + config.generation)
         asked = _median(lambda s=stored, g=generation: ask(arm, config, True, s, g), 15)  # type: ignore[misc]
         costs.append(Costs(1000 * asked / config.generation, store.last, talk))
@@ -100,8 +99,17 @@ def scale(bench: Bench) -> Grid:
         "reported. The data itself goes to a node once, through the object store, and its features "
         "are shared there: they limit the start, not the rate. Up to the workers at which the "
         "coordinator is busy all the time, more of them are as many times faster; beyond, longer "
-        "trials, or several studies with a coordinator each, use them.",
+        "trials, or several studies with a coordinator each, use them. An arm keeps as many "
+        f"workers busy as its generation has pieces of {LEAST_PIECE} trials: "
+        f"{config.generation // LEAST_PIECE} with {config.generation} candidates, so that 100 "
+        f"workers want {100 * LEAST_PIECE // config.generation} arms, or a larger --generation.",
     )
+
+
+def one_arm(trials: int) -> tuple[Arm, StudyConfig]:
+    """An arm whose space is that of a usual search, with so many trials."""
+    config = from_mapping({"task": "medical", "fusions": ["concat_mlp"], "trials": trials})
+    return make_arms(load_registry(), TASK, config, {})[0], config
 
 
 def _line(workers: int, costs: Costs) -> list[str]:
@@ -123,7 +131,8 @@ def _median(work: Callable[[], object], repeats: int = 101) -> float:
     return statistics.median(seconds)
 
 
-def _history(arm: Arm, size: int) -> list[TrialView]:
+def history(arm: Arm, size: int) -> list[TrialView]:
+    """So many finished trials of an arm."""
     source = np.random.default_rng(0)
     known = [start_up(arm, 0, place) for place in range(min(size, 500))]
     return [
@@ -145,7 +154,7 @@ def _outcome(identity: int) -> Outcome:
     return Outcome(identity, "complete", 0.7, 1, (0.5,) * EPOCHS, (1.0,) * EPOCHS, 3.0, valid)
 
 
-class _Filled:
+class Filled:
     """A study of one arm whose trials are written as a search writes them.
 
     Attributes:
@@ -176,7 +185,7 @@ class _Filled:
         return sum(file.stat().st_size for file in self.store.folder.rglob("*") if file.is_file())
 
     def _write(self, numbers: Sequence[int]) -> None:
-        params = {f"part/number_{n}": 0.1 * n for n in range(20)}
+        params = {f"part/number_{n}": 0.1 * n for n in range(NUMBERS)}
         for first in range(0, len(numbers), 8):
             some = numbers[first : first + 8]
             fresh = [NewTrial("one", "search", n // 8, n, 0, params) for n in some]

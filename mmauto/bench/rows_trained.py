@@ -85,7 +85,8 @@ def prepared(bench: Bench) -> Work:
     )  # fmt: skip
     registry = load_registry()
     ready = prepare(config, registry, bench.device)
-    setup = replace(ready.setup, cache=str(bench.folder / "cache-trained"), threads=cores())
+    cache = str(bench.folder / "cache-trained")
+    setup = replace(ready.setup, cache=cache, training_threads=cores())
     (arm,) = make_arms(registry, ready.task, config)
     return Work(setup, registry, arm.candidate({}), bench.sizes.trained_epochs)
 
@@ -127,7 +128,7 @@ def bare_loop(work: Work, brief: bool) -> list[float]:
     from torch import nn
 
     setup, device = work.setup, torch.device(work.setup.device)
-    torch.set_num_threads(setup.threads)
+    torch.set_num_threads(setup.training_threads)
     torch.manual_seed(0)
     model, arrays = bare_model(work, device)
     if brief:

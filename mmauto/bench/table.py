@@ -1,58 +1,70 @@
-"""The results as Markdown and JSON."""
+"""The results as a page of Markdown."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
 
 from mmauto.bench.machine import Machine
-from mmauto.bench.row import Grid, Row
+from mmauto.bench.results import Measured
+from mmauto.bench.row import Row
 
 HEAD = ("row", "ours", "baseline", "ratio", "goal on 2 cores")
 QUICK_WARNING = (
-    "**Quick run**: tiny sizes that show that everything works. Start-up dominates; these figures "
-    "say nothing about speed."
+    "**Quick run**: tiny sizes that show that everything works. Start-up dominates; the figures of "
+    "rows marked so say nothing about speed."
 )
+BUSY = 0.5
+"""Processors that something else keeps busy; with more, seconds are not to be trusted."""
 
 
-def markdown(machine: Machine, rows: Sequence[Row | Grid], quick: bool) -> str:
+def markdown(found: Sequence[Measured]) -> str:
     """The page: the machine, one table of ratios, how each was measured, and the tables."""
-    ratios = [row for row in rows if isinstance(row, Row)]
-    parts = ["# Benchmark", *([QUICK_WARNING] if quick else []), _machine(machine)]
-    if ratios:
-        cells = [
-            [f"`{r.name}`", _figure(r.ours, r.unit), _figure(r.baseline, r.unit),
-             f"**{r.ratio:.3g}**", r.goal]
-            for r in ratios
-        ]  # fmt: skip
+    machines = _machines(found)
+    one = len(machines) == 1
+    parts = ["# Benchmark", *([QUICK_WARNING] if any(own.quick for own in found) else [])]
+    for name, machine in machines.items():
+        parts += [*([] if one else [f"**Machine {name}**"]), _machine(machine)]
+    names = {machine.same: "" if one else f", machine {n}" for n, machine in machines.items()}
+    cells = [
+        [f"`{r.name}`{names[own.machine.same]}", _figure(r.ours, r.unit),
+         _figure(r.baseline, r.unit), f"**{r.ratio:.3g}**", r.goal]
+        for own in found if isinstance(r := own.row, Row)
+    ]  # fmt: skip
+    if cells:
         parts.append(_table(HEAD, cells))
-    for row in rows:
-        parts += [f"## `{row.name}`", f"{row.what[0].upper()}{row.what[1:]}."]
-        if isinstance(row, Row):
-            facts = [f"- {name}: {text}" for name, text in row.figures.items()]
-            facts += [
-                f"- every run, {name}: {', '.join(f'{value:.3g}' for value in values)}"
-                for name, values in row.runs.items()
-            ]
-            parts.append("\n".join(facts))
-        else:
-            parts.append(_table(row.columns, row.rows))
-        parts.append(row.note)
+    for own in found:
+        parts += _section(own, names[own.machine.same])
     return "\n\n".join(parts) + "\n"
 
 
-def write(
-    folder: Path, machine: Machine, rows: Sequence[Row | Grid], quick: bool
-) -> tuple[Path, Path]:
-    """Write ``results.md`` and ``results.json``; their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    page, data = folder / "results.md", folder / "results.json"
-    page.write_text(markdown(machine, rows, quick), encoding="utf-8")
-    values = {"quick": quick, "machine": asdict(machine), "rows": [asdict(row) for row in rows]}
-    data.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    return page, data
+def _machines(found: Sequence[Measured]) -> dict[int, Machine]:
+    """Number from 1 -> machine; of one that measured several times, the rates of the last day."""
+    last: dict[tuple[str, int, str, str], Measured] = {}
+    for own in found:
+        before = last.setdefault(own.machine.same, own)
+        if own.day > before.day:
+            last[own.machine.same] = own
+    return {number: own.machine for number, own in enumerate(last.values(), 1)}
+
+
+def _section(own: Measured, machine: str) -> list[str]:
+    row = own.row
+    if isinstance(row, Row):
+        facts = [f"- {name}: {text}" for name, text in row.figures.items()]
+        facts += [
+            f"- every run, {name}: {', '.join(f'{value:.3g}' for value in values)}"
+            for name, values in row.runs.items()
+        ]
+        body = "\n".join(facts)
+    else:
+        body = _table(row.columns, row.rows)
+    measured = f"Measured on {own.day}{machine}{', quick run' if own.quick else ''}" + (
+        f"; something else kept {own.load:.1f} processors busy: read ratios, not seconds"
+        if own.load > BUSY
+        else ""
+    )
+    what = f"{row.what[0].upper()}{row.what[1:]}."
+    return [f"## `{row.name}`{machine}", what, body, f"{row.note}\n\n*{measured}.*"]
 
 
 def _machine(machine: Machine) -> str:
@@ -66,8 +78,6 @@ def _machine(machine: Machine) -> str:
             f"- processor: {machine.processor}, {machine.cores} core(s) usable, "
             f"{machine.memory / 2**30:.0f} GiB; {machine.platform}",
             f"- torch {machine.torch}; device: {machine.device}",
-            f"- load in the minute before: {machine.load:.1f}"
-            + (" (someone else was busy: read ratios, not seconds)" if machine.load > 1 else ""),
             *rates,
         ]
     )

@@ -18,17 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mmauto.cli.findings import show_data
+from mmauto.findings import Finding, RoleGuess
 from mmauto.tuning.watch import Watcher
-from mmauto.views import (
-    ArmView,
-    Comparison,
-    Finding,
-    Interval,
-    RoleGuess,
-    Standing,
-    StudyView,
-    TrialView,
-)
+from mmauto.views import ArmView, Comparison, Interval, Standing, StudyView, TrialView
 
 if TYPE_CHECKING:
     from mmauto.study import Study

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mmauto.views import Finding, RoleGuess
+from mmauto.findings import Finding, RoleGuess
 
 OVERRIDE = (
     "another role: --role COLUMN=ROLE "

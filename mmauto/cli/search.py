@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mmauto import config
+from mmauto import config, config_check
 from mmauto.cli.parameters import Assignment, Duration, Names, Share
 from mmauto.config_engine import ENGINES
 from mmauto.errors import ConfigError
@@ -50,7 +50,7 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--separator", help="Between the labels of a multilabel target (default |).")
 @click.option("--metric", help="The primary target's metric; by default as its kind suggests.")
 @click.option(
-    "--class-weights", type=_choice(config.CLASS_WEIGHTS), help="Weigh classes in the loss."
+    "--class-weights", type=_choice(config_check.CLASS_WEIGHTS), help="Weigh classes in the loss."
 )
 @click.option("--trials", type=int, help="Trials for each arm (default 16).")
 @click.option("--time", type=Duration(), help="Time for everything, e.g. 10m; default: no limit.")
@@ -61,7 +61,9 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
 @click.option("--controls", type=Names(), help="Controls to run; default: all.")
 @click.option("--regularisers", type=Names(), help="Training terms to search over, and none.")
 @click.option("--exclude", type=Names(), help="Encoders, fusions, controls or arms to leave out.")
-@click.option("--preset", type=_choice(config.PRESETS), help="thorough adds trained encoders.")
+@click.option(
+    "--preset", type=_choice(config_check.PRESETS), help="thorough adds trained encoders."
+)
 @click.option("--seed", type=int, help="Seed of data, splits, sampling and training (default 0).")
 @click.option(
     "--folds",
@@ -69,8 +71,8 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
     help="Nested cross-validation for small data: so many whole studies, each row tested once.",
 )
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
-@click.option("--sampler", type=_choice(config.SAMPLERS), help="How candidates are chosen.")
-@click.option("--pruner", type=_choice(config.PRUNERS), help="How hopeless trials end early.")
+@click.option("--sampler", type=_choice(config_check.SAMPLERS), help="How candidates are chosen.")
+@click.option("--pruner", type=_choice(config_check.PRUNERS), help="How hopeless trials end early.")
 @click.option("--generation", type=int, help="Candidates that an arm asks for at once (default 8).")
 @click.option("--pack", type=int, help="Candidates in a row of equal shapes (default 4); 1: off.")
 @click.option("--warm-start", metavar="STUDY", help="Try first what was best in an earlier study.")
@@ -126,15 +128,15 @@ def command(
     if "subgroup" in given:
         given["subgroup"] = tuple(name for names in given["subgroup"] for name in names)
     settings = settings_of(file, resume, given)
-    from mmauto import study
+    from mmauto import run
     from mmauto.cli.display import live_display, show_result
 
     try:
         with live_display(quiet or as_json) as watcher:
             if resume is not None:
-                found = study.resume(Path(given.get("out", "studies")) / resume, watcher)
+                found = run.resume(Path(given.get("out", "studies")) / resume, watcher)
             else:
-                found = study.run(config.from_mapping(*settings), watcher)
+                found = run.run(config.from_mapping(*settings), watcher)
     except ConfigError as error:
         # names are checked against the registry and the data, far from the file that gave them
         if file is None or str(file) in str(error):

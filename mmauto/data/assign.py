@@ -12,7 +12,7 @@ from mmauto.data.formats import RawTable
 from mmauto.data.leaks import column_leak
 from mmauto.data.roles import ONCE, ROLES, guess_roles
 from mmauto.errors import DataError, unknown
-from mmauto.views import Finding, RoleGuess
+from mmauto.findings import Finding, RoleGuess
 
 INPUTS = ("image", "text", "tabular")
 

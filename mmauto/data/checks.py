@@ -16,7 +16,7 @@ from mmauto.data.power import WORTHWHILE, detectable, rows_needed
 from mmauto.data.splits import Splits
 from mmauto.data.targets import class_names
 from mmauto.errors import DataError
-from mmauto.views import Finding
+from mmauto.findings import Finding
 
 FEW_TRAIN_ROWS = 10
 FEW_VALID_ROWS = 50

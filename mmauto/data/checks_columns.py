@@ -9,13 +9,16 @@ import numpy as np
 from mmauto.data.dataset import Dataset
 from mmauto.data.leaks import classes_of
 from mmauto.data.splits import Splits
-from mmauto.views import Finding
+from mmauto.findings import Finding
 
 UNEVEN = 0.1
 """Shares of missing samples in two classes that differ by less matter little."""
 
 CHANCE = 0.001
 """Level at which the shares differ by more than chance, over all columns."""
+
+MOST_NAMED = 6
+"""Columns that one finding names."""
 
 
 def column_findings(data: Dataset, splits: Splits) -> Iterator[Finding]:
@@ -38,32 +41,45 @@ def _constant(data: Dataset, splits: Splits) -> Iterator[Finding]:
 
 
 def _missing(data: Dataset) -> Iterator[Finding]:
-    """Shares of missing samples, and whether they depend on the class."""
+    """Shares of missing samples, and whether they depend on the class.
+
+    Columns with the same gaps are named together; those that only have their modality's are not.
+    """
     there = {
-        key if data.source(key) == (key,) or column.fields else f"{key} ({data.source(key)[0]})":
-        column.present
+        f"{key} is" if data.source(key) == (key,) or column.fields
+        else f"{key} ({data.source(key)[0]}) is": column.present
         for key, column in data.columns.items()
     }  # fmt: skip
     for column in data.columns.values():
+        alike: dict[bytes, list[str]] = {}
         for name in column.fields:
-            there[f"column {name!r}"] = np.array(
-                [row is not None and row[name] is not None for row in column], dtype=bool
-            )
+            present = np.array([row is not None and row[name] is not None for row in column])
+            if not np.array_equal(present, column.present):
+                alike.setdefault(present.tobytes(), []).append(name)
+        for gaps, names in alike.items():
+            there[_named(names)] = np.frombuffer(gaps, dtype=bool)
     level = CHANCE / max(1, len(there))
     for what, present in there.items():
         if present.all():
             continue
         uneven = None if data.simulated else _by_class(data, present, level)
         share = 1 - present.mean()
+        gap = f"{what} missing in {share:.0%} of the rows"
         if uneven is not None:
             yield Finding(
                 "missing_by_class",
-                f"{what} is missing in {share:.0%} of the rows, depending on the class: {uneven}",
+                f"{gap}, depending on the class: {uneven}",
                 "kept; a model may learn from the gap itself, ask why it is there",
                 warning=True,
             )
         elif share >= 0.01:
-            yield Finding("missing", f"{what} is missing in {share:.0%} of the rows")
+            yield Finding("missing", gap)
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"column {shown} is" if len(names) == 1 else f"columns {shown}{more} are"
 
 
 def _by_class(data: Dataset, present: np.ndarray, level: float) -> str | None:

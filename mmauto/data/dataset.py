@@ -10,8 +10,8 @@ import numpy as np
 
 from mmauto.data.columns import DOMAIN
 from mmauto.errors import DataError
+from mmauto.findings import Finding, RoleGuess
 from mmauto.values import Column, Kind
-from mmauto.views import Finding, RoleGuess
 
 if TYPE_CHECKING:
     from mmauto.data.looks import Look

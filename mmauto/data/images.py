@@ -19,7 +19,7 @@ from mmauto.data.image_columns import ImageBlobs, ImageFiles
 from mmauto.data.looks import Look, looks_of
 from mmauto.data.roles import decoded, is_image
 from mmauto.errors import DataError
-from mmauto.views import Finding
+from mmauto.findings import Finding
 
 SHOWN = 3
 """So many culprits are named in a message."""

@@ -17,7 +17,7 @@ import numpy as np
 from mmauto.data.cells import numbers
 from mmauto.data.dataset import TargetColumn
 from mmauto.data.labels import observed
-from mmauto.views import Finding
+from mmauto.findings import Finding
 
 MOST_ROWS = 20_000
 """More rows are sampled: a leak shows in any sample."""

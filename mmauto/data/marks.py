@@ -9,7 +9,7 @@ import numpy as np
 from mmauto.data.cells import stripped, words
 from mmauto.data.formats import RawTable
 from mmauto.errors import DataError
-from mmauto.views import Finding
+from mmauto.findings import Finding
 
 SPLITS = {
     "train": "train",

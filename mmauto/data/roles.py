@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmauto.data.cells import WHOLE, numbers
-from mmauto.views import RoleGuess
+from mmauto.findings import RoleGuess
 
 ROLES = ("image", "text", "numeric", "categorical", "group", "split", "id", "domain", "ignore")
 IMAGE_FILE = re.compile(r"\.(png|jpe?g|bmp|gif|webp|tiff?|ppm|pgm)$", re.IGNORECASE)

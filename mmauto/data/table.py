@@ -22,8 +22,8 @@ from mmauto.data.places import cache_folder
 from mmauto.data.roles import ONCE
 from mmauto.data.subgroups import kept_cells
 from mmauto.errors import DataError
+from mmauto.findings import RoleGuess
 from mmauto.values import Column
-from mmauto.views import RoleGuess
 
 MAX_BAD = 0.05
 LABELS = ("label", "target", "class", "y", "outcome")

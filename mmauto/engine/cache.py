@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -89,7 +89,12 @@ class ArrayCache:
             (place / KEY).touch()  # used; fails where it was removed in the meantime
         except (OSError, ValueError):
             return None
-        return arrays or None
+        return arrays
+
+    def known(self, about: Mapping[str, Any], samples: np.ndarray) -> int:
+        """How many of the samples entries hold that were made alike; arguments as in `find`."""
+        there = {row.tobytes() for _, held in self._alike(about) for row in held}
+        return sum(row.tobytes() in there for row in samples)
 
     def get(
         self,
@@ -153,7 +158,7 @@ class ArrayCache:
         fresh = Path(tempfile.mkdtemp(prefix=f"{place.name}.", suffix=PART, dir=self.folder))
         try:
             writer = _Writer(fresh, len(samples), str(about.get("encoder", "")))
-            unknown = self._copy_known(place, about, samples, writer)
+            unknown = self._copy_known(about, samples, writer)
             if len(unknown):
                 for rows, arrays in compute(unknown):
                     writer.put(rows, arrays)
@@ -167,18 +172,13 @@ class ArrayCache:
             raise
 
     def _copy_known(
-        self, place: Path, about: Mapping[str, Any], samples: np.ndarray, writer: _Writer
+        self, about: Mapping[str, Any], samples: np.ndarray, writer: _Writer
     ) -> np.ndarray:
         """Copy the samples that other entries hold; ``(M,)`` the rows that none does."""
         unknown = np.arange(len(samples))
-        prefix = place.name.partition("-")[0]
-        for other in sorted(self.folder.glob(f"{prefix}-*")):
+        for other, there in self._alike(about):
             try:
-                if other.suffix or not _made_like(other, about):
-                    continue
-                arrays, there = _arrays(other), _samples(other)
-                if not arrays:  # removed by another process while it was looked at
-                    continue
+                arrays = _arrays(other)
             except (OSError, ValueError):  # removed by another process
                 continue
             places = {row.tobytes(): at for at, row in enumerate(there)}
@@ -191,6 +191,13 @@ class ArrayCache:
             if not len(unknown):
                 break
         return unknown
+
+    def _alike(self, about: Mapping[str, Any]) -> Iterator[tuple[Path, np.ndarray]]:
+        """Entries that were made alike, and the digests ``(N, 32)`` of their samples."""
+        for place in sorted(self.folder.glob(f"{digest(about)[:24]}-*")):
+            with suppress(OSError, ValueError):  # removed by another process
+                if not place.suffix and _made_like(place, about):
+                    yield place, _samples(place)
 
 
 @contextmanager
@@ -285,8 +292,8 @@ def _arrays(place: Path) -> Arrays:
     """
     if json.loads((place / SUMS).read_text()) != _sums(place):
         raise ValueError("the arrays are not those that were written")
+    files = sorted(place.glob("*.npy"))
+    if not files:  # removed by another process while it was looked at
+        raise FileNotFoundError(place)
     # copy-on-write: torch takes the map as it is, workers share its pages
-    return {
-        file.stem: np.load(file, mmap_mode="c", allow_pickle=False)
-        for file in sorted(place.glob("*.npy"))
-    }
+    return {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in files}

@@ -17,7 +17,7 @@ from mmauto.engine.jobs import ExplainJob, ProbeJob, Setup
 
 def serve(connection: Connection) -> None:
     """Receive one setup, then packs, until told to stop."""
-    from mmauto.engine.executor import Executor  # torch loads while the coordinator reads the data
+    from mmauto.engine.executor import Executor
 
     setup: Setup = connection.recv()
     executor = Executor(
@@ -49,6 +49,9 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     address, key = json.loads(sys.stdin.readline())
+    # torch loads while the coordinator reads the data: the handshake below waits until it has
+    import mmauto.engine.executor  # noqa: F401
+
     with Client(address, authkey=bytes.fromhex(key)) as connection:
         try:
             serve(connection)

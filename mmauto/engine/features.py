@@ -186,7 +186,7 @@ class Features:
             self.say(f"{NOTE}{encoder.name} ({key}): {note}")
         source = self._source(key, encoder, params, state)
         about = {**self._about(column, encoder, params), "state": digest(state)}
-        form = source.form(self.cache.folder, about)
+        form = source.form(self.cache, about, self._samples[key])
         kept = source.arrays(self.cache, {**about, "form": form}, self._samples[key], form)
         arrays = self._on_device(kept)
         frozen, spec = encoder.frozen(params), encoder.features(state, params)

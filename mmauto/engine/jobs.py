@@ -153,7 +153,9 @@ class Setup:
         class_weights: weigh classes inversely to their frequency in the train rows.
         device: ``cpu`` or ``cuda[:n]``.
         cache: the folder of cached features.
-        threads: torch threads while training.
+        threads: torch threads while heads and small encoders train.
+        training_threads: torch threads while encoders train that are worth several: as
+            `encoding_threads`, but all workers train at once.
         encoding_threads: torch threads while encoding: the cores that a worker has for itself, as
             threads that wait for each other on busy cores are many times slower than one.
         shelf: where an executor finds what others have encoded whose cache it cannot read.
@@ -169,6 +171,7 @@ class Setup:
     cache: str
     threads: int = 1
     encoding_threads: int = 1
+    training_threads: int = 1
     shelf: Shelf | None = None
 
     @property

@@ -85,6 +85,7 @@ class MultimodalModel(nn.Module):
         self.names = {key: candidate.encoder(key) for key in self.keys} | {"": candidate.component}
         self.encoders = nn.ModuleList(_front(inputs[key]) for key in self.keys)
         self.convolves = [lay_out(front) for front in self.encoders]
+        self.heavy = any(self.convolves) or any(isinstance(f, Tuned) for f in self.encoders)
         self.adapters, features = adapt(
             {key: inputs[key].spec for key in self.keys},
             int(candidate.params["adapter/width"]),

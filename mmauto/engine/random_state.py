@@ -49,13 +49,20 @@ def alike(items: Iterable[T]) -> Iterator[T]:
 def untouched(modules: Iterable[nn.Module]) -> Iterator[None]:
     """Leave random streams and the modules' buffers as they were found."""
     start = random_state()
-    buffers = [(b, b.clone()) for module in modules for b in module.buffers()]
+    parts = [part for module in modules for part in module.modules()]
+    buffers = [
+        (part, name, buffer, buffer.clone())
+        for part in parts
+        for name, buffer in part._buffers.items()
+        if buffer is not None
+    ]
     try:
         yield
     finally:
         set_random_state(start)
         with torch.no_grad():
-            for buffer, before in buffers:
+            for part, name, buffer, before in buffers:
+                part._buffers[name] = buffer  # code may have put another tensor in its place
                 buffer.copy_(before)
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmauto.engine.child_process import Child, LostExecutorError
 from mmauto.engine.jobs import NOTE, Outcome, Setup, TrialJob
 from mmauto.engine.parcels import folders_read, packed, unpacked
-from mmauto.engine.process import Child, LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.engine.ray_cluster import Cluster
 from mmauto.errors import MmautoError
 from mmauto.version import __version__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,13 @@ from mmauto.engine.jobs import NOTE, Outcome, TrialJob
 from mmauto.engine.memory import Room, room_for
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import MultimodalModel, count, seeded_build
+from mmauto.engine.once import using
+from mmauto.engine.predict import predict
 from mmauto.engine.random_state import random_state, seeded_state, set_random_state
 from mmauto.engine.remember import Memory
 from mmauto.engine.save import save_control, save_model
 from mmauto.engine.soup import greedy_soup
-from mmauto.engine.train import Pack, Slot, check_defined, predict
+from mmauto.engine.train import Pack, Slot, check_defined
 from mmauto.views import Costs
 
 if TYPE_CHECKING:
@@ -119,6 +122,8 @@ class FusionRun(Run):
         super().__init__(executor, jobs)
         self.pack: Pack | None = None
         self.room: Room | None = None
+        self.encoding = 0.0
+        """Seconds a trial until features are there, waiting for another worker included."""
         self.preparing = 0.0
         """Seconds before training, a trial: encoding, building, choosing a form."""
 
@@ -128,11 +133,19 @@ class FusionRun(Run):
             start = time.perf_counter()
             self.pack = self._start()
             self.preparing += (time.perf_counter() - start) / len(self.jobs)
-        self.pack.epoch()
+        with self._cores(self.pack.slots[0]):
+            self.pack.epoch()
         return {slot.job.id: slot.curve[-1] for slot in self.pack.slots if slot.error is None}
 
+    def _cores(self, slot: Slot) -> AbstractContextManager[None]:
+        """As many threads as pay while such a model trains and predicts."""
+        setup = self.executor.setup
+        return using(setup.training_threads if slot.model.heavy else setup.threads)
+
     def _start(self) -> Pack:
+        start = time.perf_counter()
         shared = self.executor.inputs(self.jobs[0])
+        self.encoding += (time.perf_counter() - start) / len(self.jobs)
         # what differs between them is read by modules alone, so the arrays are the same
         self._read(
             {
@@ -253,13 +266,14 @@ class FusionRun(Run):
         own, job = self.executor, slot.job
         splits, device, start = own.setup.splits, own.features.device, time.perf_counter()
         model, inputs = slot.rewind(), self.inputs[job.id]
-        if job.soup > 1:
-            slot.value = self._soup(slot)
-        valid = predict(model, self.data, own.loss, splits.valid)
-        test = predict(model, self.data, own.loss, splits.test) if job.score_test else {}
+        with self._cores(slot):
+            if job.soup > 1:
+                slot.value = self._soup(slot)
+            valid = predict(model, self.data, own.loss, splits.valid)
+            test = predict(model, self.data, own.loss, splits.test) if job.score_test else {}
         costs = Costs(
             slot.seconds, count(model), peak_memory=peak_memory(device),
-            evaluation_seconds=slot.evaluating,
+            evaluation_seconds=slot.evaluating, encoding_seconds=self.encoding,
         )  # fmt: skip
         if job.measure:
             one, many, frozen = own.latency.measure(model, inputs, splits.valid)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,20 @@ from torch import nn
 from mmauto.contracts import Encoder, State
 from mmauto.data.columns import Samples
 from mmauto.engine.cache import ArrayCache, Arrays, Part
+from mmauto.engine.convolution import has_bf16
 from mmauto.engine.encode import OutOfRangeError, Progress, encoded, on_device
 from mmauto.engine.forms import FEW, SAMPLE, chosen, remembered, shaped
-from mmauto.engine.once import PLAIN, Formed, has_stem, once, slices
+from mmauto.engine.once import BF16, FOLDED, PLAIN, Formed, has_stem, once, slices
 from mmauto.space import Params
 from mmauto.values import Column
 
 PREPARE_ROWS = 8192
 PREPARE_IMAGES = 512
 """So many rows are prepared at once, so that memory stays bounded whatever the table's length."""
+
+FORMS = (PLAIN, FOLDED, BF16) if has_bf16() else (PLAIN, FOLDED)
+DTYPES = ("float16", "float32")
+"""In which frozen tokens are stored, the second where values leave the first one's range."""
 
 
 def chunk_of(column: Column) -> int:
@@ -66,16 +70,26 @@ class Source:
     threads: int
     say: Callable[[str], None]
 
-    def form(self, folder: Path, about: Mapping[str, Any]) -> str:
+    def form(self, cache: ArrayCache, about: Mapping[str, Any], samples: np.ndarray) -> str:
         """The form in which the part that runs once a sample is to run.
 
+        That of most rows, if they are in the cache already: a table that has grown, or a search
+        with more workers, would else have them encoded anew.
+
         Args:
-            folder: of the cache, where measured forms are kept.
-            about: the ingredients of the cache's key.
+            cache: beside whose entries measured forms are kept, too.
+            about: the ingredients of the cache's key, but for form and type.
+            samples: ``(N, 32)`` of the column, see `sample_digests`.
         """
         here = np.flatnonzero(self.column.present)
         # on CUDA bfloat16 is always taken, see `precision`
-        if not self.runs_once or self.device.type != "cpu" or len(here) < FEW:
+        if not self.runs_once or self.device.type != "cpu":
+            return PLAIN
+        for form in FORMS if len(here) else ():
+            made = ({**about, "form": form, "dtype": dtype} for dtype in DTYPES)
+            if any(2 * cache.known(one, samples[here]) >= len(here) for one in made):
+                return form
+        if len(here) < FEW:
             return PLAIN
 
         def measure() -> tuple[str, dict[str, float]]:
@@ -86,7 +100,7 @@ class Source:
             arrays = on_device(self._prepare(rows), np.arange(len(rows)), self.device)
             return chosen(self.module, arrays, self.threads)
 
-        return remembered(folder, about, measure, self.threads)
+        return remembered(cache.folder, about, measure, self.threads)
 
     def arrays(
         self, cache: ArrayCache, about: Mapping[str, Any], samples: np.ndarray, form: str
@@ -98,7 +112,7 @@ class Source:
         """
         if not self.runs_once:
             return self.prepared(cache, about, samples)
-        half, full = ({**about, "dtype": dtype} for dtype in ("float16", "float32"))
+        half, full = ({**about, "dtype": dtype} for dtype in DTYPES)
         for known in (half, full):
             if (found := cache.find(known, samples)) is not None:
                 return found

@@ -77,8 +77,6 @@ class GradNorm(Fixed):
         """One step of the weights; {target: ()} mean losses and the fused vector they come from."""
         if fused is None or not fused.requires_grad:
             return
-        if not any(bool(mean.detach() > 0) for mean in means.values()):
-            return
         slopes = [torch.autograd.grad(means[n], fused, retain_graph=True)[0] for n in self.names]
         with torch.no_grad():
             sizes = torch.stack([slope.norm() for slope in slopes])
@@ -86,7 +84,10 @@ class GradNorm(Fixed):
             self.first.copy_(torch.where(self.first > 0, self.first, now))
             progress = now / self.first.clamp(min=1e-6)
             # a target without a label in this batch tells nothing of its progress
-            progress = torch.where(now > 0, progress, progress[now > 0].mean())
+            # (indexing by a mask would make the host wait for the device)
+            told = now > 0
+            usual = torch.where(told, progress, 0.0).sum() / told.sum().clamp(min=1)
+            progress = torch.where(told, progress, usual)
             rate = progress / progress.mean().clamp(min=1e-6)
             seen = self.weights * sizes
             wanted = seen.mean() * rate**ALPHA

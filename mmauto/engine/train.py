@@ -21,15 +21,15 @@ from mmauto.engine.checkpoint import Checkpoint
 from mmauto.engine.held_out import hold_out, side_losses
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
-from mmauto.engine.memory import Room, halving, state_bytes
+from mmauto.engine.memory import Room, state_bytes
 from mmauto.engine.metrics import METRICS, score
 from mmauto.engine.model import Arrays, MultimodalModel
 from mmauto.engine.objective import NotFiniteError, augmented, first_odd, optional
-from mmauto.engine.once import precision
 from mmauto.engine.optimise import Optimiser, Schedule
 from mmauto.engine.packed.choose import choose
 from mmauto.engine.packed.form import Alone, Form, trained
 from mmauto.engine.packed.parts import InParts
+from mmauto.engine.predict import predict_all
 from mmauto.engine.random_state import RandomState, random_state, set_random_state, untouched
 from mmauto.errors import DataError
 from mmauto.values import Batch
@@ -273,29 +273,3 @@ def check_defined(setup: Setup, value: float) -> None:
             f"{setup.primary!r} is not (one class only, or a constant); choose another --metric, "
             "or another split"
         )
-
-
-def predict_all(
-    form: Form, data: Data, loss: TaskLoss, rows: np.ndarray
-) -> list[dict[str, np.ndarray]]:
-    """For each model of a form, {target: (len(rows), width)} probabilities or numbers."""
-    device, count = next(iter(data.present.values())).device, len(form.models)
-    form.mode(False)
-    where = torch.from_numpy(np.asarray(rows)).to(device)
-
-    def outputs(at_once: int) -> dict[str, Tensor]:
-        parts = [form.outputs(*data.gather(index)) for index in torch.split(where, at_once)]
-        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
-
-    with torch.inference_mode(), precision(device):
-        whole, form.at_once = halving(outputs, form.at_once)
-    found = loss.predictions({name: value.flatten(0, 1) for name, value in whole.items()})
-    split = {name: np.split(value, count) for name, value in found.items()}
-    return [{name: value[place] for name, value in split.items()} for place in range(count)]
-
-
-def predict(
-    model: MultimodalModel, data: Data, loss: TaskLoss, rows: np.ndarray
-) -> dict[str, np.ndarray]:
-    """{target: (len(rows), width)} probabilities or numbers."""
-    return predict_all(Alone([model], loss), data, loss, rows)[0]

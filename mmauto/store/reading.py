@@ -58,7 +58,8 @@ class StudyReader:
         return row.state, row.seconds
 
     def arms(self) -> list[ArmView]:
-        """The arms in the order in which they take turns."""
+        """The arms in the order in which they take turns, as this process has changed them."""
+        self.flush()
         query = select(arms).where(arms.c.study_id == self.id).order_by(arms.c.position)
         return [
             ArmView(r.name, r.kind, r.component, r.stage, r.summary, r.importances, bool(r.parked))

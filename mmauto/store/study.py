@@ -20,6 +20,7 @@ from mmauto.store.place import FILE, HOME, home, new_place, place_of, taken
 from mmauto.store.reading import StudyReader
 from mmauto.store.rows import begun, writable
 from mmauto.store.schema import arms, epochs, studies, trials
+from mmauto.store.seconds import SPENT, STORE, Seconds
 from mmauto.store.writer import Writer
 from mmauto.values import TaskView
 from mmauto.views import ArmView
@@ -48,11 +49,13 @@ class StudyStore(StudyReader):
 
     Attributes:
         fence: is called before each transaction that writes; see `mmauto.store.lease.held`.
+        spent: the coordinator's seconds by what it did, those of earlier runs included.
     """
 
     def __init__(self, engine: Engine, folder: Path, row: Row[Any]):
         super().__init__(engine, folder, row)
         self.fence: Callable[[], None] = lambda: None
+        self.spent = Seconds(self.facts.get(SPENT, {}))
         self._writer: Writer | None = None
 
     @staticmethod
@@ -142,7 +145,7 @@ class StudyStore(StudyReader):
     def writer(self) -> Writer:
         """Started with the first write, so that readers have no thread."""
         if self._writer is None:
-            self._writer = Writer(self.engine, self.fence)
+            self._writer = Writer(self.engine, self.fence, self.spent)
         return self._writer
 
     def add_arms(self, views: Sequence[ArmView]) -> None:
@@ -189,7 +192,8 @@ class StudyStore(StudyReader):
             statement = insert(trials).returning(trials.c.id, sort_by_parameter_order=True)
             return there or [row.id for row in connection.execute(statement, rows)]
 
-        return lasting(self.engine, work, self.fence, "written to")
+        with self.spent.on(STORE):
+            return lasting(self.engine, work, self.fence, "written to")
 
     def observe(self, epoch: int, values: Mapping[int, float]) -> None:
         """Record an epoch of trials that go on, within a second and behind the search.
@@ -242,6 +246,7 @@ class StudyStore(StudyReader):
 
     def set_study(self, **values: Any) -> None:
         """Change columns of the study's row, e.g. ``state``."""
+        self.facts = values.get("facts", self.facts)
         self._set(update(studies).where(studies.c.id == self.id).values(**values))
 
     def set_arm(self, name: str, **values: Any) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from mmauto.errors import StoreError
 from mmauto.store.lasting import lasting, unusable
+from mmauto.store.seconds import STORE, Seconds
 
 Work = Callable[[Connection], None]
 Preparation = Callable[[], None]
@@ -39,10 +40,16 @@ class Writer:
 
     Args:
         fence: is called before each transaction.
+        spent: where the time of writing is counted.
     """
 
-    def __init__(self, engine: Engine, fence: Callable[[], None] = lambda: None):
-        self.engine, self.fence = engine, fence
+    def __init__(
+        self,
+        engine: Engine,
+        fence: Callable[[], None] = lambda: None,
+        spent: Seconds | None = None,
+    ):
+        self.engine, self.fence, self.spent = engine, fence, spent or Seconds()
         self.queue: queue.Queue[_Item | threading.Event | None] = queue.Queue()
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name="mmauto-store", daemon=True)
@@ -121,8 +128,9 @@ class Writer:
                 item.work(connection)
 
         try:
-            for item in work:
-                item.before()
-            lasting(self.engine, together, self.fence, "written to")
+            with self.spent.on(STORE):
+                for item in work:
+                    item.before()
+                lasting(self.engine, together, self.fence, "written to")
         except Exception as error:
             self.error = error

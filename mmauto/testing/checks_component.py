@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import typing
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mmauto.contracts import Component, Encoder, Fusion, Stage
@@ -63,10 +65,21 @@ def torch_free_import(component: Component) -> None:
     module, path = type(component).__module__, inspect.getfile(type(component))
     # a component defined in a script or notebook lives in a module that cannot be imported by name
     name = module if module != "__main__" else "no_such_module"
+    status, heavy, errors = _imported_alone(name, path, os.stat(path).st_mtime_ns)
+    expect(status == 0, f"{module} cannot be imported alone: {errors[-400:]}")
+    expect(not heavy.split(), f"{module} imports {heavy.strip()}")
+
+
+@cache
+def _imported_alone(name: str, path: str, changed: int) -> tuple[int, str, str]:
+    """Exit status, heavy modules and errors of a process of its own, once for each module.
+
+    Args:
+        changed: when its file was; one that was mended is imported again.
+    """
     command = [sys.executable, "-c", _LOAD, name, path, *HEAVY]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    expect(done.returncode == 0, f"{module} cannot be imported alone: {done.stderr[-400:]}")
-    expect(not done.stdout.split(), f"{module} imports {done.stdout.strip()}")
+    return done.returncode, done.stdout, done.stderr
 
 
 def check_packed(component: Component, build: Callable[[Params], nn.Module]) -> None:

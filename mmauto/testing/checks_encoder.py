@@ -13,6 +13,7 @@ from mmauto.space import Params, corners
 from mmauto.testing.checks_component import check_packed
 from mmauto.testing.compare import bad_gradient, difference, finite, probe, snapshot
 from mmauto.testing.fakes import LIMIT, column, default_params, expect, task_view
+from mmauto.testing.packing import packed_as_alone
 from mmauto.values import Column, Tokens
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def promised_shape(encoder: Encoder) -> None:
     """Tokens are ``(B, tokens, dim)`` as ``features`` says, at B = 1, 2 and 5, one real a row."""
     samples, state, params = _fitted(encoder)
     module = _module(encoder, state, params)
-    arrays = _inputs(encoder, samples, state, params)
+    arrays = inputs_of(encoder, samples, state, params)
     for rows in (1, 2, 5):
         _shapes(encoder, _run(module, _rows(arrays, rows)), state, params, rows)
 
@@ -69,7 +70,7 @@ def _shapes(encoder: Encoder, found: Tokens, state: State, params: Params, rows:
 def missing_stays_finite(encoder: Encoder) -> None:
     """Tokens are finite for missing and for empty samples too."""
     samples, state, params = _fitted(encoder)
-    arrays = _inputs(encoder, samples, state, params)
+    arrays = inputs_of(encoder, samples, state, params)
     for training in (False, True):
         seen = finite(_run(_module(encoder, state, params).train(training), arrays))
         expect(not seen, f"{'training' if training else 'eval'}: {seen}")
@@ -78,7 +79,7 @@ def missing_stays_finite(encoder: Encoder) -> None:
 def batch_independence(encoder: Encoder) -> None:
     """In eval mode a sample's tokens do not depend on the batch it came in."""
     samples, state, params = _fitted(encoder)
-    module, arrays = _module(encoder, state, params), _inputs(encoder, samples, state, params)
+    module, arrays = _module(encoder, state, params), inputs_of(encoder, samples, state, params)
     together = _real(_run(module, arrays))
     for row in range(3):
         alone = _real(_run(module, {k: v[row : row + 1] for k, v in arrays.items()}))
@@ -94,7 +95,7 @@ def finite_gradient(encoder: Encoder) -> None:
     if encoder.frozen(params):
         expect(not trained, f"frozen, yet {len(trained)} parameters train, e.g. {trained[:1]}")
         return
-    out = module(**_inputs(encoder, samples, state, params))
+    out = module(**inputs_of(encoder, samples, state, params))
     value = probe(out.values * out.mask.unsqueeze(-1)) + sum(out.losses.values())
     if trained:
         value.backward()
@@ -107,7 +108,7 @@ def tunable_weights(encoder: Encoder) -> None:
     if not (encoder.frozen(params) and encoder.tunable(params)):
         return
     module = _module(encoder, state, params).requires_grad_(True)
-    out = module(**_inputs(encoder, samples, state, params))
+    out = module(**inputs_of(encoder, samples, state, params))
     value = probe(out.values * out.mask.unsqueeze(-1))
     expect(value.requires_grad, "tunable, yet its tokens depend on no weights")
     value.backward()  # type: ignore[no-untyped-call]
@@ -121,7 +122,7 @@ def determinism(encoder: Encoder) -> None:
     seen = []
     for _ in range(2):
         samples, state, params = _fitted(encoder)
-        arrays = _inputs(encoder, samples, state, params)
+        arrays = inputs_of(encoder, samples, state, params)
         module = _module(encoder, state, params)
         seen.append(snapshot([state, arrays, module.state_dict(), _run(module, arrays).values]))
     expect(not difference(*seen), f"done twice: {difference(*seen)}")
@@ -133,7 +134,7 @@ def inputs_not_mutated(encoder: Encoder) -> None:
     before, digest = dict(params), samples.digest()
     state = encoder.fit(samples, params)
     kept = snapshot(state)
-    arrays = _inputs(encoder, samples, state, params)
+    arrays = inputs_of(encoder, samples, state, params)
     given = snapshot(arrays)
     module = _module(encoder, state, params)
     for training in (False, True):
@@ -166,7 +167,7 @@ def state_survives_storage(encoder: Encoder) -> None:
     """The state is JSON values and arrays under text keys, and works the same once stored."""
     samples, state, params = _fitted(encoder)
     back = _stored(state, "state")
-    one, two = (_inputs(encoder, samples, part, params) for part in (state, back))
+    one, two = (inputs_of(encoder, samples, part, params) for part in (state, back))
     expect(not difference(one, two), f"prepared from the stored state: {difference(one, two)}")
     outs = [_run(_module(encoder, part, params), one).values for part in (state, back)]
     expect(not difference(*outs), f"built from the stored state: {difference(*outs)}")
@@ -180,7 +181,7 @@ def augment_keeps_shapes(encoder: Encoder) -> None:
     module: Any = _module(encoder, state, params)
     if not hasattr(module, "augment"):
         return
-    arrays = _inputs(encoder, samples, state, params)
+    arrays = inputs_of(encoder, samples, state, params)
     before = snapshot(arrays)
     twice = [dict(module.augment(arrays, torch.Generator().manual_seed(1))) for _ in range(2)]
     expect(not difference(*twice), f"with one generator seed: {difference(*twice)}")
@@ -194,7 +195,7 @@ def corners_build(encoder: Encoder) -> None:
     samples = column(encoder, encoder.modality, 3)
     for params in corners(encoder.space(task_view()), LIMIT):
         state = encoder.fit(samples, params)
-        arrays = _inputs(encoder, samples, state, params)
+        arrays = inputs_of(encoder, samples, state, params)
         found = _run(_module(encoder, state, params), arrays)
         _shapes(encoder, found, state, params, 3)
         expect(not finite(found), f"at {params}: {finite(found)}")
@@ -221,6 +222,7 @@ CHECKS = (
     augment_keeps_shapes,
     corners_build,
     packed_numbers_are_buffers,
+    packed_as_alone,
 )
 
 
@@ -236,7 +238,7 @@ def _arrays(encoder: Encoder, samples: Column, state: State, params: Params) -> 
     return {name: torch.as_tensor(np.asarray(array)) for name, array in found.items()}
 
 
-def _inputs(encoder: Encoder, samples: Column, state: State, params: Params) -> dict[str, Tensor]:
+def inputs_of(encoder: Encoder, samples: Column, state: State, params: Params) -> dict[str, Tensor]:
     """What the module of ``build`` reads: prepared arrays, through the stem where there is one."""
     import torch
 

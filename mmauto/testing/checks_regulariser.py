@@ -14,6 +14,7 @@ from mmauto.testing.fakes import (
     FEATURES,
     LIMIT,
     TARGETS,
+    PlainFusion,
     adapted,
     batch,
     default_params,
@@ -21,6 +22,8 @@ from mmauto.testing.fakes import (
     task_view,
     tokens,
 )
+from mmauto.testing.fusion_world import heads
+from mmauto.testing.packing import packed_as_alone
 from mmauto.values import Batch, FusionResult, Tokens
 
 if TYPE_CHECKING:
@@ -167,6 +170,7 @@ CHECKS = (
     absent_cannot_leak,
     corners_build,
     packed_numbers_are_buffers,
+    packed_as_alone,
 )
 
 
@@ -196,7 +200,8 @@ def _scene(regulariser: Regulariser, params: Params | None = None, loud: float =
         part.values = part.values + loud * (~present[key]).view(-1, 1, 1).to(part.values.dtype)
     given = default_params(regulariser) if params is None else params
     module = regulariser.build(after, TARGETS, given).train()
-    return Scene(module, _fusion().train(), front, front(raw, present), batch(present, TARGETS))
+    fusion = PlainFusion().build(after, heads(TARGETS), {}).train()
+    return Scene(module, fusion, front, front(raw, present), batch(present, TARGETS))
 
 
 def _before(scene: Scene) -> tuple[Mapping[str, Tokens], Batch]:
@@ -225,31 +230,3 @@ def _forms(given: Mapping[str, Any]) -> dict[str, str]:
         else f"{tuple(part.shape)} {part.dtype}"
         for key, part in given.items()
     }
-
-
-def _fusion() -> nn.Module:
-    """The plainest fusion that fills every field."""
-    import torch
-    from torch import nn
-
-    from mmauto.engine.adapters import LinearHeads
-
-    class Plain(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.heads = LinearHeads(TARGETS)(WIDTH)
-
-        def forward(
-            self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]
-        ) -> FusionResult:
-            pooled = {key: part.mean() for key, part in tokens.items()}
-            fused = torch.stack(list(pooled.values())).mean(0)
-            return FusionResult(
-                self.heads(fused),
-                fused=fused,
-                per_modality={key: self.heads(part) for key, part in pooled.items()},
-                weights={k: torch.full_like(fused[:, 0], 1 / len(pooled)) for k in pooled},
-                attention={k: p.mask / p.mask.sum(1, keepdim=True) for k, p in tokens.items()},
-            )
-
-    return Plain()

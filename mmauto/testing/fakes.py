@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmauto.contracts import Component
+from mmauto.contracts import Component, Fusion
 from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.image_columns import ImageArrays
 from mmauto.errors import PluginError
 from mmauto.space import Params, defaults
-from mmauto.values import Batch, Column, FeatureSpec, TargetSpec, TaskView, Tokens
+from mmauto.values import (
+    Batch,
+    Column,
+    FeatureSpec,
+    FusionResult,
+    HeadFactory,
+    TargetSpec,
+    TaskView,
+    Tokens,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -176,3 +185,39 @@ def adapted(features: Mapping[str, FeatureSpec], width: int) -> tuple[nn.Module,
             return {key: adapter(raw[key], present[key]) for key, adapter in pairs}
 
     return Front(), after
+
+
+class PlainFusion(Fusion):
+    """The plainest fusion that fills every field; it wants one width for all modalities."""
+
+    name, stage = "plain", "early"
+    summary, reference = "the mean of all modalities", "the kit's own"
+
+    def build(
+        self, features: Mapping[str, FeatureSpec], heads: HeadFactory, params: Params
+    ) -> nn.Module:
+        """See `Fusion.build`."""
+        import torch
+        from torch import nn
+
+        width = next(iter(features.values())).dim
+
+        class Plain(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.heads = heads(width)
+
+            def forward(
+                self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]
+            ) -> FusionResult:
+                pooled = {key: part.mean() for key, part in tokens.items()}
+                fused = torch.stack(list(pooled.values())).mean(0)
+                return FusionResult(
+                    self.heads(fused),
+                    fused=fused,
+                    per_modality={key: self.heads(part) for key, part in pooled.items()},
+                    weights={k: torch.full_like(fused[:, 0], 1 / len(pooled)) for k in pooled},
+                    attention={k: p.mask / p.mask.sum(1, keepdim=True) for k, p in tokens.items()},
+                )
+
+        return Plain()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mmauto.findings import Finding, RoleGuess
 from mmauto.values import TargetSpec, TaskView
 from mmauto.views import (
     ArmKind,
@@ -21,10 +22,8 @@ from mmauto.views import (
     ConfirmationView,
     Costs,
     Failure,
-    Finding,
     Interval,
     Predictions,
-    RoleGuess,
     Standing,
     StudyView,
     TrialState,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmauto.config import StudyConfig
+from mmauto.findings import Finding
 from mmauto.registry import Registry
 from mmauto.space import Choice
 from mmauto.tuning.arms import Arm, lacks
-from mmauto.views import Finding
 
 
 def unfitting(arms: Sequence[Arm], registry: Registry, config: StudyConfig) -> list[Finding]:

@@ -13,6 +13,7 @@ from mmauto.space import Params
 from mmauto.store.files import CHECKPOINTS
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
+from mmauto.tuning.chances import eligible, trials_each
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.sampler import derived
 from mmauto.tuning.watch import Watcher
@@ -49,7 +50,14 @@ class Confirmation:
 
     def run(self) -> None:
         """Confirm every arm that has a result."""
-        trials = self.store.trials()
+        every = self.store.trials()
+        most = trials_each(self.store, self.arms)
+        trials = eligible(every, most)
+        if len(trials) < len(every):
+            self.watcher.note(
+                f"the search ended before every arm had as many trials: the best of the first "
+                f"{most} of each arm are compared, {len(every) - len(trials)} later ones are not"
+            )
         for view in self.store.confirmations():
             self.watcher.confirmed(view.arm, view.seed, view.value)
 

@@ -1,4 +1,4 @@
-"""Several executors at work on the arms of one generation.
+"""Several executors at work on the arms of a search, none of which waits for another.
 
 An arm's candidates depend on its own stored trials alone, so arms can run side by side without
 changing what any of them asks: one worker or many, the same seed gives the same trials.
@@ -7,10 +7,9 @@ changing what any of them asks: one worker or many, the same seed gives the same
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from queue import SimpleQueue
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from mmauto.engine.jobs import Runner
@@ -35,44 +34,36 @@ def cores() -> int:
 
 
 class Crew:
-    """Hands items to whichever runner is free, in order; a few items are shared by teams."""
+    """Hands items to whichever runners are free; where items are few, teams share them."""
 
     def __init__(self, runners: Sequence[Runner]):
         self.runners = runners
 
-    def each(self, items: Sequence[T], work: Callable[[T, Runner], None]) -> None:
-        """Do ``work(item, runner)`` for every item; the first error ends it and is raised.
+    def each(self, items: Iterable[T], work: Callable[[T, Runner], T | None]) -> None:
+        """Do ``work(item, runner)`` for every item in order, then for what the work gives back.
 
-        Ctrl-C ends the runners, so that no thread is left waiting for a result.
+        The first error, Ctrl-C included, ends the runners, so that no thread is left waiting for
+        a result, and is raised.
         """
-        free: SimpleQueue[Runner] = SimpleQueue()
-        count = min(len(self.runners), max(1, len(items)))
-        for place in range(count):
-            free.put(Team(self.runners[place::count]))
-        stop = threading.Event()
-
-        def one(item: T) -> None:
-            runner = free.get()
+        ready, free = deque(items), list(self.runners)
+        busy: dict[Future[T | None], list[Runner]] = {}
+        with ThreadPoolExecutor(len(free), thread_name_prefix="mmauto-crew") as pool:
             try:
-                if not stop.is_set():
-                    work(item, runner)
-            finally:
-                free.put(runner)
-
-        with ThreadPoolExecutor(count, thread_name_prefix="mmauto-crew") as pool:
-            futures = [pool.submit(one, item) for item in items]
-            try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                while ready or busy:
+                    count = min(len(free), len(ready))
+                    for place in range(count):
+                        team = free[place::count]
+                        busy[pool.submit(work, ready.popleft(), Team(team))] = team
+                    if count:
+                        free = []
+                    for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                        free += busy.pop(future)
+                        follower = future.result()
+                        if follower is not None:
+                            ready.append(follower)
             except BaseException:
-                stop.set()
                 self.close()
                 raise
-            failed = [future for future in done if future.exception() is not None]
-            if failed:
-                stop.set()
-                self.close()
-        for future in failed:
-            future.result()
 
     def close(self) -> None:
         """End all runners for good."""

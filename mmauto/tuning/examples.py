@@ -10,8 +10,9 @@ from mmauto.answered import Example, Examples, Shown
 from mmauto.answers.examples import picks
 from mmauto.answers.view import study_view
 from mmauto.config import StudyConfig
+from mmauto.engine.child_process import LostExecutorError
 from mmauto.engine.jobs import ExplainJob, Runner
-from mmauto.engine.process import LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.store.examples import load_examples, save_examples
 from mmauto.store.study import StudyStore
 from mmauto.tuning.watch import Watcher

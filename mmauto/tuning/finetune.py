@@ -18,6 +18,7 @@ from mmauto.space import Params
 from mmauto.store.files import CHECKPOINTS
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
+from mmauto.tuning.chances import eligible, trials_each
 from mmauto.tuning.confirm import best_of
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.run import Clock
@@ -73,7 +74,8 @@ class FineTuning:
 
     def _chosen(self, most: int) -> list[str]:
         """The best arms that can be fine-tuned, and the best single modality among those."""
-        searched = [t for t in self.store.trials() if FINETUNE not in t.params]
+        trials = [t for t in self.store.trials() if FINETUNE not in t.params]
+        searched = eligible(trials, trials_each(self.store, list(self.arms.values())))
         for name, arm in self.arms.items():
             best = best_of([trial for trial in searched if trial.arm == name], self.sign)
             if best is not None and self._tunable(arm, best):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import functools
+import heapq
 import random
 import warnings
 from collections.abc import Mapping, Sequence
@@ -162,8 +163,11 @@ def capped(
     if len(scored) <= most:
         return scored
     sign = 1.0 if maximise else -1.0
-    ranked = sorted(scored, key=lambda t: (t.state != "complete", -sign * (t.value or 0.0), t.id))
-    kept = {t.id for t in ranked[: most // 3]} | {t.id for t in scored[-(most // 3) :]}
+
+    def rank(trial: TrialView) -> tuple[bool, float, int]:
+        return trial.state != "complete", -sign * (trial.value or 0.0), trial.id
+
+    kept = {t.id for t in (*heapq.nsmallest(most // 3, scored, rank), *scored[-(most // 3) :])}
     rest = [trial for trial in scored if trial.id not in kept]
     kept |= {trial.id for trial in random.Random(seed).sample(rest, most - len(kept))}
     return [trial for trial in scored if trial.id in kept]

@@ -21,9 +21,10 @@ from mmauto.data.targets import encode_targets
 from mmauto.engine.jobs import Setup
 from mmauto.engine.metrics import default_metric, resolve_metric, score
 from mmauto.errors import ConfigError
+from mmauto.findings import Finding
 from mmauto.registry import Registry
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import Finding, Predictions
+from mmauto.views import Predictions
 
 
 @dataclass(frozen=True)

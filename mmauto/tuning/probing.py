@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmauto.config import StudyConfig
+from mmauto.engine.child_process import LostExecutorError
 from mmauto.engine.jobs import ProbeJob, Runner
-from mmauto.engine.process import LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.store.probes import probed, save_probe
 from mmauto.store.study import StudyStore
 from mmauto.tuning.arms import Arm

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mmauto.tuning.arms import Arm
@@ -22,8 +22,15 @@ from 60 on, what is pruned costs nothing on test rows."""
 class Pruner:
     """Decides for one generation; the base keeps everything (``--pruner none``)."""
 
-    def keep(self, epoch: int, values: Mapping[int, float]) -> dict[int, bool]:
-        """Which trials go on, after ``epoch`` (from 0), given their metric of that epoch."""
+    def keep(
+        self, epoch: int, values: Mapping[int, float], failed: Collection[int] = ()
+    ) -> dict[int, bool]:
+        """Which trials go on, after ``epoch`` (from 0).
+
+        Args:
+            values: of those that train, their metric of that epoch.
+            failed: all trials of the generation that have failed.
+        """
         return dict.fromkeys(values, True)
 
 
@@ -33,8 +40,8 @@ class Halving(Pruner):
     At each rung the best third goes on, at least one; of those, only the ones that are no worse
     than a quantile of what passed the same rung in earlier generations, once one of these was
     trained to its end. The rungs compare best-so-far values, since a trial's result is its best
-    epoch; a trial that stopped by itself still occupies its place. The decision is replayed from
-    whole curves, so that an interrupted generation decides alike.
+    epoch; a trial that stopped by itself still occupies its place, one that failed does not. The
+    decision is replayed from whole curves, so that an interrupted generation decides alike.
 
     Args:
         steps: training steps an epoch of the slowest trial; a rung stands after at least
@@ -66,13 +73,15 @@ class Halving(Pruner):
             self.rungs.append(rung)
             rung *= eta
 
-    def keep(self, epoch: int, values: Mapping[int, float]) -> dict[int, bool]:
+    def keep(
+        self, epoch: int, values: Mapping[int, float], failed: Collection[int] = ()
+    ) -> dict[int, bool]:
         """Those that pass at a rung, everything elsewhere."""
         for trial, value in values.items():
             self.curves[trial] = [*self.curves[trial][:epoch], value]
         if epoch + 1 not in self.rungs:
             return dict.fromkeys(values, True)
-        chosen = set(self.curves)
+        chosen = set(self.curves) - set(failed)
         for rung in self.rungs[: self.rungs.index(epoch + 1) + 1]:
             best = {trial: self._best(self.curves[trial], rung) for trial in chosen}
             ranked = sorted(chosen, key=lambda trial: (-best[trial], trial))
@@ -119,7 +128,9 @@ class OptunaPruner(Pruner):
             study.enqueue_trial(dict(params))
             self.trials[trial] = study.ask(distributions(arm.space))
 
-    def keep(self, epoch: int, values: Mapping[int, float]) -> dict[int, bool]:
+    def keep(
+        self, epoch: int, values: Mapping[int, float], failed: Collection[int] = ()
+    ) -> dict[int, bool]:
         """As Optuna says, but never ending the last trial."""
         keep = {}
         for trial, value in values.items():

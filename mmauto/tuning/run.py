@@ -12,6 +12,7 @@ from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Runner, TrialJob
 from mmauto.engine.train_space import FINETUNE
 from mmauto.store.files import CHECKPOINTS
+from mmauto.store.seconds import ASKING
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
 from mmauto.tuning.crew import Crew
@@ -42,7 +43,7 @@ class Clock:
 
 
 class Search:
-    """Runs the generations of all arms breadth first, from wherever the store stands.
+    """Runs the generations of all arms, from wherever the store stands.
 
     Args:
         train_rows: rows in the train split, from which steps an epoch follow.
@@ -80,12 +81,20 @@ class Search:
                 self.history[trial.arm][trial.index] = trial
                 if trial.state != "running":
                     self.watcher.ended(trial)
-        size = self.config.generation
-        for generation in range(math.ceil(self.config.trials / size)):
-            if generation and self.clock.over:
+        every = range(math.ceil(self.config.trials / self.config.generation))
+        # with a limit of time, arms stay abreast: its end finds none more than a generation ahead
+        stints = [every] if self.clock.limit is None else [range(g, g + 1) for g in every]
+        for stint in stints:
+            if stint.start and self.clock.over:
                 self.watcher.note("the time for the search is over; confirmation follows")
                 return
-            self.crew.each(self.arms, partial(self._generation, generation))
+            self.crew.each([(arm, stint.start) for arm in self.arms], partial(self._turn, stint))
+
+    def _turn(self, stint: range, item: tuple[Arm, int], runner: Runner) -> tuple[Arm, int] | None:
+        """One generation of an arm; the next one, if the stint has one."""
+        arm, generation = item
+        self._generation(generation, arm, runner)
+        return (arm, generation + 1) if generation + 1 in stint else None
 
     def _generation(self, generation: int, arm: Arm, runner: Runner) -> None:
         # the first generation runs whatever the time: an arm without a result cannot be compared
@@ -107,7 +116,8 @@ class Search:
             self.store.observe(epoch, values)
             if self.clock.over:
                 return dict.fromkeys(values, False)
-            return pruner.keep(epoch, values)
+            failed = [n for n in numbers if history[n].state == "failed"]
+            return pruner.keep(epoch, values, [history[n].id for n in failed])
 
         self.running.update({trial.id: trial for trial in todo})
         jobs = [
@@ -126,7 +136,8 @@ class Search:
         history = self.history[arm.name]
         stored = [history[number] for number in sorted(history)]
         offered = offers(self.store.facts, arm)
-        asked = ask(arm, self.config, self.maximise, stored, numbers, offered)
+        with self.store.spent.on(ASKING):
+            asked = ask(arm, self.config, self.maximise, stored, numbers, offered)
         fresh = [
             NewTrial(arm.name, "search", generation, number, self.config.seed, params)
             for number, params in zip(numbers, asked, strict=True)

@@ -69,9 +69,8 @@ def make_runners(
     return [RayExecutor(cluster, silence, say, done) for _ in range(count)]
 
 
-def encoding_threads(config: StudyConfig, workers: int, arms: int) -> int:
-    """The cores that a worker has for itself; an arm is one worker's at a time."""
+def threads_each(config: StudyConfig, workers: int) -> int:
+    """The cores that each of so many busy workers has for itself."""
     if config.engine == "local":
-        # with fewer arms than workers, some have nothing to do
-        return max(1, cores() // min(workers, arms))
+        return max(1, cores() // workers)
     return max(1, int(config.cpus_per_trial))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mmauto.views import ArmView, Finding, RoleGuess, TrialView
+from mmauto.findings import Finding, RoleGuess
+from mmauto.views import ArmView, TrialView
 
 
 class Watcher:

@@ -32,7 +32,8 @@ def map_tokens(maps: Tensor, side: int) -> Tokens:
     import torch
     from torch.nn import functional as F
 
-    values = F.adaptive_avg_pool2d(maps, side).flatten(2).transpose(1, 2)
+    # means of bfloat16 maps would be rounded once more, to a fortieth of what tells pictures apart
+    values = F.adaptive_avg_pool2d(maps.float(), side).flatten(2).transpose(1, 2)
     return Tokens(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
 

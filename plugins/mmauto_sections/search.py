@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -43,6 +44,7 @@ def _words(study: StudyView) -> list[Text]:
     words = []
     if all(trial.value is None for trial in study.trials):
         words.append(Text("No trial has a result yet."))
+    words += _chances(study)
     share = saved(study.trials)
     if share > 0:
         words.append(
@@ -52,6 +54,19 @@ def _words(study: StudyView) -> list[Text]:
             )
         )
     return words
+
+
+def _chances(study: StudyView) -> list[Text]:
+    """Whether the search ended before all arms had as many trials."""
+    ended = Counter(trial.arm for trial in study.trials if trial.state != "running")
+    counts = [ended[arm.name] for arm in study.arms if not arm.parked]
+    several = [count for count in counts if count > 1]  # an arm that is fixed needs one
+    if not several or max(several) - min(several) <= 1:  # fine-tuning is one more
+        return []
+    told = f"The search ended when arms had had from {min(several)} to {max(several)} trials"
+    if study.confirmations:
+        return [Text(f"{told}; each was judged by the best of its first {min(several)}.")]
+    return [Text(f"{told}: those with more had more chances.", "note")]
 
 
 def saved(trials: Sequence[TrialView]) -> float:

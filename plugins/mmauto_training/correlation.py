@@ -143,7 +143,7 @@ def _correlation(one: Tensor, two: Tensor, both: Tensor) -> Tensor:
     eye = torch.eye(size, device=one.device)
     # scaled to unit variance, so that the ridge means the same at any scale
     one, two = (x / (x.square().sum() / (rows * size) + 1e-6).sqrt() for x in (one, two))
-    lower1, lower2 = (torch.linalg.cholesky(x.T @ x / rows + RIDGE * eye) for x in (one, two))
+    lower1, lower2 = (torch.linalg.cholesky_ex(x.T @ x / rows + RIDGE * eye).L for x in (one, two))
     left = torch.linalg.solve_triangular(lower1, one.T @ two / rows, upper=False)
     whitened = torch.linalg.solve_triangular(lower2, left.T, upper=False)
     share: Tensor = whitened.square().sum() / size

@@ -17,9 +17,9 @@ from mmauto.data.noise import suspicious_labels
 from mmauto.data.power import detectable, rows_needed
 from mmauto.data.table import read_table
 from mmauto.errors import DataError
+from mmauto.findings import Finding
 from mmauto.registry import load_registry
 from mmauto.tuning.prepare import Prepared, prepare
-from mmauto.views import Finding
 
 ROWS = 1200
 KINDS = ("leak", "duplicates", "label_noise", "missing_by_class", "bad_images", "constant", "small")
@@ -252,6 +252,21 @@ def test_missing_by_class_and_missing_at_random(clean: Path, frame: pd.DataFrame
     assert finding.text.startswith("image is missing in ")
     assert "of 'sick'" in finding.text
     assert only(found, "missing").text.startswith("text is missing in ")
+
+
+def test_columns_with_the_same_gaps_are_one_remark(clean: Path, frame: pd.DataFrame) -> None:
+    rng = np.random.default_rng(0)
+    visit, gone = rng.random(ROWS) < 0.2, rng.random(ROWS) < 0.1
+    for name in ("pulse", "crp"):
+        frame[name] = rng.normal(size=ROWS).round(2)
+        frame[name] = frame[name].where(~visit)
+    tabular = ["age", "ward", "pulse", "crp"]
+    frame.loc[gone, tabular] = None
+    found = checked(clean, frame)
+    assert [finding.text for finding in found.findings if finding.kind == "missing"] == [
+        f"tabular is missing in {gone.mean():.0%} of the rows",
+        f"columns 'pulse', 'crp' are missing in {(gone | visit).mean():.0%} of the rows",
+    ]
 
 
 def test_a_row_with_nothing_is_an_error_that_names_it(clean: Path, frame: pd.DataFrame) -> None:

@@ -13,6 +13,9 @@ from mmauto.data.columns import TabularValues
 from mmauto.data.dataset import Dataset, TargetColumn
 from mmauto.data.splits import Splits
 from mmauto.engine.jobs import Candidate, Setup, TrialJob
+from mmauto.engine.packed.choose import choose
+from mmauto.engine.packed.form import Form
+from mmauto.engine.remember import Memory
 from mmauto.registry import Registry, load_registry
 from mmauto.values import TargetSpec
 
@@ -106,3 +109,22 @@ def make_job() -> Callable[..., TrialJob]:
 def remake_setup(tmp_path: Path) -> Callable[..., Setup]:
     """`make_setup` on the same cache folder, with changes."""
     return lambda **changes: make_setup(tmp_path / "cache", **changes)
+
+
+@pytest.fixture
+def forced(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Take one form whatever is measured; the list tells which form trained."""
+
+    def force(name: str) -> list[str]:
+        used: list[str] = []
+
+        def noted(*given: Any) -> Form:
+            form = choose(*given)
+            used.append(form.name)
+            return form
+
+        monkeypatch.setattr(Memory, "get", lambda self, key: name)
+        monkeypatch.setattr("mmauto.engine.train.choose", noted)
+        return used
+
+    return force

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 
 from mmauto.data.columns import TabularValues
 from mmauto.data.splits import Splits
+from mmauto.engine.batches import Data
 from mmauto.engine.digests import digest
+from mmauto.engine.executor import Executor
 from mmauto.engine.features import Features
-from mmauto.engine.jobs import Setup
+from mmauto.engine.jobs import Setup, TrialJob
+from mmauto.engine.model import seeded_build
 from mmauto.registry import Registry
 
 
@@ -122,6 +126,35 @@ def test_statistics_come_from_present_train_rows(setup: Setup, registry: Registr
     known = [row["x"] for row in rows if row is not None]
     assert found.mean is not None
     assert found.mean.item() == pytest.approx(np.mean(known), abs=2e-3)
+
+
+def test_models_read_features_scaled_by_the_deviations_of_present_train_rows(
+    setup: Setup, registry: Registry, make_job: Callable[..., TrialJob]
+) -> None:
+    """Each feature by the root of its variance and the mean variance, half and half."""
+    source = np.random.default_rng(3)
+    wide = source.normal(5.0, [30.0, 2.0, 0.5], size=(240, 3))
+    for rows in (setup.splits.valid, setup.splits.test):
+        wide[rows] *= 50  # would change the scale a lot
+    wide[source.random(240) < 0.2] = np.nan
+    fields = dict.fromkeys("abc", "numeric")
+    column = TabularValues(dict(zip("abc", wide.T, strict=True)), fields)
+    columns = {**setup.dataset.columns, "left": column}
+    setup = replace(setup, dataset=replace(setup.dataset, columns=columns))
+    executor, job = Executor(setup, registry), make_job()
+    inputs = executor.inputs(job)
+    known = wide[setup.splits.train]
+    known = known[~np.isnan(known).any(1)]
+    scale = np.sqrt(0.5 * known.var(0) + 0.5 * known.var(0).mean())
+    found = inputs["left"]
+    assert found.scale is not None
+    np.testing.assert_allclose(found.scale, scale, rtol=2e-3)
+    model = seeded_build(job.candidate, inputs, setup.specs, registry, 0)
+    arrays, _ = Data(setup, inputs, executor.loss).gather(torch.arange(240))
+    read = model.encode(0, arrays["left"]).values[:, 0]
+    wanted = (wide - known.mean(0)) / scale
+    here = ~np.isnan(wide).any(1)
+    np.testing.assert_allclose(read[here], wanted[here], rtol=5e-3, atol=2e-2)
 
 
 @pytest.mark.parametrize(

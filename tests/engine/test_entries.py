@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +149,7 @@ def test_a_writer_that_dies_leaves_no_entry(tmp_path: Path) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
+from typing import Any
 import numpy as np
 from mmauto.engine.cache import ArrayCache
 def compute(rows):
@@ -336,8 +338,14 @@ def test_an_entry_that_vanishes_while_it_is_copied_is_not_copied(
     cache.get({"encoder": "x"}, samples, compute)
     (first,) = (entry.place for entry in entries(tmp_path))
     asked.clear()
-    # another process has removed its files after its samples were read
-    monkeypatch.setattr(caching, "_arrays", lambda at: {} if at == first else honest(at))
+
+    def late(place: Path) -> Any:
+        """Another process removes the files after the samples were read."""
+        if place == first:
+            remove(place)
+        return honest(place)
+
+    monkeypatch.setattr(caching, "_arrays", late)
     found = cache.get({"encoder": "x"}, samples[:5], compute)
     assert asked == list(range(5))
     assert found["values"].tolist() == list(range(5))

@@ -19,10 +19,11 @@ from mmauto.data.columns import TabularValues, Texts
 from mmauto.data.image_columns import ImageArrays
 from mmauto.data.splits import Splits
 from mmauto.engine import explain as explain_module
+from mmauto.engine.child_process import LostExecutorError
 from mmauto.engine.executor import Executor
 from mmauto.engine.features import Inputs
 from mmauto.engine.jobs import Candidate, ExplainJob, Setup, TrialJob
-from mmauto.engine.process import LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.registry import Registry
 from mmauto.values import Column, FeatureSpec
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from mmauto.engine.bundle import Bundle
 from mmauto.engine.dropout import Dropout
 from mmauto.engine.executor import Executor
 from mmauto.engine.features import Features
-from mmauto.engine.finetune import second_stage
+from mmauto.engine.finetune import FineTuneRun, Stage, second_stage
 from mmauto.engine.jobs import Candidate, Outcome, Setup, TrialJob
 from mmauto.engine.metrics import score
 from mmauto.engine.model import Standardise, Tuned, seeded_build
 from mmauto.engine.optimise import Optimiser
+from mmauto.engine.train import Pack
 from mmauto.registry import Registry
 
 Make = Callable[..., TrialJob]
@@ -58,6 +60,33 @@ def test_the_second_stage_learns_what_the_frozen_tokens_do_not_say(
     truth = setup.targets["y"][setup.splits.valid]
     again = score("balanced_accuracy", setup.specs["y"], truth, both.valid["y"])
     assert again == pytest.approx(both.value)
+
+
+def test_the_second_stage_starts_from_the_best_head_of_the_first(
+    setup: Setup, registry: Registry, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[tuple[Stage, dict[str, torch.Tensor]]] = []
+    plain = FineTuneRun._pack
+
+    def noted(self: FineTuneRun, *given: Any) -> Pack:
+        pack = plain(self, *given)
+        if self.probe is not None:
+            state = pack.slots[0].model.state_dict()
+            starts.append((self.probe, {name: value.clone() for name, value in state.items()}))
+        return pack
+
+    monkeypatch.setattr(FineTuneRun, "_pack", noted)
+    params = {**LATER, "train/finetune": 1, "train/lr": 0.1, "train/schedule": "constant"}
+    run(setup, registry, tunable(make_job, epochs=8, params=params))
+    ((probe, start),) = starts
+    best, last = probe.slot.best, probe.slot.model.state_dict()
+    head = [name for name in best if not name.startswith("encoders.")]
+    assert any(name.startswith("fusion.") for name in head)
+    assert any(name.startswith("adapters.") for name in head)
+    assert {name for name in start if not name.startswith("encoders.")} == set(head)
+    assert all(torch.equal(start[name], best[name]) for name in head)
+    # the best epoch of this job is not its last one, so that the two can be told apart
+    assert not all(torch.equal(start[name], last[name]) for name in head)
 
 
 def test_an_epoch_of_the_first_stage_may_win(

@@ -6,19 +6,23 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from mmauto.engine import forms
 from mmauto.engine.bundle import Bundle
+from mmauto.engine.cache import ArrayCache
 from mmauto.engine.executor import Executor
 from mmauto.engine.features import Features
 from mmauto.engine.folding import folded
 from mmauto.engine.forms import agrees, chosen, has_bf16, remembered, shaped
 from mmauto.engine.jobs import Setup, TrialJob
 from mmauto.engine.once import BF16, FOLDED, PLAIN, Formed
+from mmauto.engine.source import Source, sample_digests
 from mmauto.registry import Registry
 from mmauto.values import Tokens
 
@@ -179,6 +183,13 @@ def test_agreement_is_judged_by_direction_spread_and_masks() -> None:
     assert agrees(exact, {"values": values * 1.004, "mask": mask})
     assert not agrees(exact, {"values": values, "mask": ~mask})
     assert not agrees(exact, {"values": values + 0.1 * values.roll(1, 2), "mask": mask})
+    # what all rows share is taken out by scaling, so it counts by itself
+    alone = torch.zeros_like(values)
+    alone[3] = 0.15
+    high = {"values": values + 10, "mask": mask}
+    assert agrees(high, {"values": high["values"] + 0.15 + alone, "mask": mask})
+    assert not agrees(high, {"values": high["values"] + 0.3, "mask": mask})
+    assert not agrees(high, {"values": high["values"] + 2 * alone, "mask": mask})
     # a large common part hides a small feature from the cosine, not from its spread
     far = {"values": values + 1000, "mask": mask}
     assert not agrees(far, {"values": far["values"].roll(1, 0), "mask": mask})
@@ -230,6 +241,8 @@ def test_long_columns_are_measured_and_the_form_is_kept(
     assert not (Path(setup.cache) / "forms").exists()
     monkeypatch.setattr("mmauto.engine.source.FEW", 100)
     monkeypatch.setattr("mmauto.engine.source.chosen", lambda *_: (FOLDED, {}))
+    # what is in the cache stays as it is
+    assert Features(setup, registry, said.append).inputs("left", "toy_frozen", {}).form == PLAIN
     fresh = replace(setup, cache=str(tmp_path / "fresh"))
     made = Features(fresh, registry, said.append).inputs("left", "toy_frozen", {})
     assert "measuring how toy_frozen runs fastest" in said
@@ -245,3 +258,35 @@ def test_long_columns_are_measured_and_the_form_is_kept(
     # older bundles say nothing of a form
     del bundle.about["columns"]["left"]["form"]
     assert bundle.inputs("left", setup.dataset.columns["left"]).form == PLAIN
+
+
+@pytest.mark.parametrize(("held", "form", "anew"), [(200, PLAIN, 40), (100, FOLDED, 240)])
+def test_a_table_that_grew_keeps_the_form_of_most_rows(
+    setup: Setup,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held: int,
+    form: str,
+    anew: int,
+) -> None:
+    """Or all rows would be encoded anew as soon as there are enough to measure."""
+    monkeypatch.setattr("mmauto.engine.source.FEW", 230)
+    monkeypatch.setattr("mmauto.engine.source.chosen", lambda *_: (FOLDED, {}))
+    encoder: Any = registry.encoder("toy_frozen")
+    cache, counts = ArrayCache(tmp_path / "cache"), []
+
+    def encode(rows: int) -> str:
+        column = setup.dataset.columns["left"].take(np.arange(rows))
+        state, samples = encoder.fit(column, {}), sample_digests(column)
+        source = Source(
+            "left", column, encoder, {}, state, torch.device("cpu"), 1, lambda text: None
+        )
+        before = type(encoder).encoded
+        found = source.form(cache, {}, samples)
+        source.arrays(cache, {"form": found}, samples, found)
+        counts.append(type(encoder).encoded - before)
+        return found
+
+    assert [encode(held), encode(240)] == [PLAIN, form]
+    assert counts == [held, anew]

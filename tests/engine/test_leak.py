@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mmauto.engine.child_process import ChildProcess
 from mmauto.engine.features import Features, keepable, nbytes
 from mmauto.engine.jobs import Setup, TrialJob
-from mmauto.engine.process import ProcessExecutor, _Child
+from mmauto.engine.process import ProcessExecutor
 from mmauto.registry import Registry
 
 Make = Callable[..., TrialJob]
@@ -47,7 +48,7 @@ def test_many_short_trials_end_with_the_memory_of_the_first_ones(
             if first % 40 == 0:
                 jobs[3] = make_job(first + 3, component="faulty", params={"fusion/how": "raise"})
             executor.run_pack(jobs, go_on)
-            assert isinstance(executor.child, _Child)
+            assert isinstance(executor.child, ChildProcess)
             after.append(resident(executor.child.process.pid))
     finally:
         executor.close()

@@ -17,11 +17,12 @@ from mmauto.engine.jobs import Outcome, Setup, TrialJob
 from mmauto.engine.losses import TaskLoss
 from mmauto.engine.model import MultimodalModel, seeded_build
 from mmauto.engine.packed import choose as choosing
-from mmauto.engine.packed.choose import Memory, agree, choose
+from mmauto.engine.packed.agreement import agree
+from mmauto.engine.packed.choose import Memory, choose
 from mmauto.engine.packed.folded import Folded
 from mmauto.engine.packed.form import Alone, Form, Gradients, UnfitError, gradients_of
 from mmauto.engine.packed.vmapped import Vmapped
-from mmauto.engine.train import predict
+from mmauto.engine.predict import predict
 from mmauto.registry import Registry, load_registry
 from mmauto.space import Float, defaults, scoped
 from mmauto.values import TaskView
@@ -138,25 +139,6 @@ def same(packed: Sequence[Outcome], alone: Sequence[Outcome]) -> None:
         assert np.allclose(one.curve, other.curve, atol=1e-6)
         assert np.allclose(one.losses, other.losses, rtol=1e-3)
         assert all(np.allclose(one.valid[n], other.valid[n], atol=2e-3) for n in other.valid)
-
-
-@pytest.fixture
-def forced(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
-    """Take one form whatever is measured; the list tells which form trained."""
-
-    def force(name: str) -> list[str]:
-        used: list[str] = []
-
-        def noted(*given: Any) -> Form:
-            form = choose(*given)
-            used.append(form.name)
-            return form
-
-        monkeypatch.setattr(Memory, "get", lambda self, key: name)
-        monkeypatch.setattr("mmauto.engine.train.choose", noted)
-        return used
-
-    return force
 
 
 @pytest.mark.parametrize(

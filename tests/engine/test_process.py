@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmauto.engine.child_process import ChildProcess, LostExecutorError
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import Outcome, Setup, TrialJob
-from mmauto.engine.process import ProcessExecutor, _Child
+from mmauto.engine.process import ProcessExecutor
 from mmauto.engine.system_memory import oom_kills, peak_of
 from mmauto.registry import Registry
 
@@ -32,6 +33,16 @@ def remote(setup: Setup, registry: Registry) -> Iterator[ProcessExecutor]:
     executor.use(setup)
     yield executor
     executor.close()
+
+
+def test_a_closed_executor_starts_nothing_again(setup: Setup, make_job: Make) -> None:
+    """Another thread may still be asking for candidates when an error or Ctrl-C ends the search."""
+    executor = ProcessExecutor()
+    executor.use(setup)
+    executor.close()
+    with pytest.raises(LostExecutorError, match="the search is being stopped"):
+        executor.run_pack([make_job(0), make_job(1)], go_on)
+    assert executor.child is None
 
 
 def test_a_process_gives_what_this_process_gives(
@@ -76,6 +87,7 @@ def test_one_kill_from_outside_costs_no_trial(remote: ProcessExecutor, make_job:
     assert (killed, outcome.state) == ([0], "complete")
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_killed_again_is_named_with_the_signal(
     remote: ProcessExecutor, make_job: Make
 ) -> None:
@@ -95,13 +107,14 @@ def test_a_trial_that_is_killed_again_is_named_with_the_signal(
     assert outcome.seconds > 0
 
 
+@pytest.mark.slow
 def test_a_kill_by_a_system_without_memory_says_so(
     remote: ProcessExecutor, make_job: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mmauto.engine.process.oom_kills", itertools.count(10**9).__next__)
+    monkeypatch.setattr("mmauto.engine.child_process.oom_kills", itertools.count(10**9).__next__)
 
     def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
-        assert isinstance(remote.child, _Child)
+        assert isinstance(remote.child, ChildProcess)
         remote.child.process.kill()
         return dict.fromkeys(values, True)
 

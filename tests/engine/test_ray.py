@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -175,6 +176,42 @@ def test_a_node_that_dies_in_training_costs_nothing(
     assert told[place : place + 2] == told[place - 2 : place]  # trained from its beginning
     assert [note for note in watcher.notes if "a worker of the cluster was lost" in note]
     assert len(far.trials()) == len(local.trials())
+    same(far, local)
+
+
+@pytest.mark.fault("Ray")
+@pytest.mark.slow
+def test_a_node_that_dies_leaves_the_others_at_work(
+    cluster: Any,
+    local: mmauto.Study,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its packs run again on a node that is free; nobody else begins anew."""
+    cluster.add_node(**NODE)
+    left: list[Path] = []
+    alive, calls, observe, alone = [], [], StudyStore.observe, threading.Lock()
+
+    def kill(store: StudyStore, epoch: int, values: Mapping[int, float]) -> None:
+        calls.append(epoch)
+        alive.extend(place.exists() for place in left)
+        with alone:
+            if len(calls) > 10 and not left:
+                both = hosts()
+                cluster.remove_node(busy(cluster), allow_graceful=False)
+                wait_for(lambda: not all(place.exists() for place in both))
+                left.extend(place for place in both if place.exists())
+        observe(store, epoch, values)
+
+    monkeypatch.setattr(StudyStore, "observe", kill)
+    watcher = Notes()
+    where = {"out": str(tmp_path), "engine": "ray", "address": cluster.address, "workers": 2}
+    far = mmauto.search(watcher, data=str(table), name="s", **where, **QUICK)
+    assert len([note for note in watcher.notes if "a worker of the cluster was lost" in note]) == 1
+    assert len(left) == 1
+    assert len(alive) > 5
+    assert all(alive)
     same(far, local)
 
 

@@ -11,8 +11,8 @@ import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
 from mmauto.engine import ray_runner
+from mmauto.engine.child_process import LostExecutorError
 from mmauto.engine.jobs import Setup
-from mmauto.engine.process import LostExecutorError
 from mmauto.engine.ray_runner import RayExecutor
 from mmauto.errors import MmautoError
 from mmauto.version import __version__

@@ -19,10 +19,15 @@ def main() -> int:
     """Run the tests that are marked ``fault`` and print the table; pytest's exit status."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "faults.xml"
-        words = ["-m", "pytest", "-m", "fault", "-q", f"--junitxml={file}", *sys.argv[1:]]
+        words = ["-m", "pytest", "-m", "fault", "-q", "-n", "2", "--dist", "worksteal"]
         environment = {**os.environ, "MMAUTO_FAULTS": "full", "OMP_NUM_THREADS": "1"}
         start = time.monotonic()
-        done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, check=False)
+        done = subprocess.run(
+            [sys.executable, *words, f"--junitxml={file}", *sys.argv[1:]],
+            cwd=ROOT,
+            env=environment,
+            check=False,
+        )
         if file.exists():
             sys.stdout.write(f"{table(file)}\n")
         sys.stdout.write(f"\n{time.monotonic() - start:.0f} s in all\n")

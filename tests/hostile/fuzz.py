@@ -84,12 +84,20 @@ class _Guard:
         if not isinstance(given, str | bytes | os.PathLike):
             return
         path = os.path.realpath(os.fsdecode(given))
-        if "__pycache__" not in path and path != os.devnull and not path.startswith(self.inside):
+        if (
+            "__pycache__" not in path
+            and path != os.devnull
+            and not f"{path}{os.sep}".startswith(self.inside)
+        ):
             self.seen.append(f"{event} {path!r}")
 
     @contextmanager
     def watching(self, *inside: str) -> Iterator[list[str]]:
-        self.inside, self.seen, self.on = tuple(map(os.path.realpath, inside)), [], True
+        self.inside, self.seen, self.on = (
+            tuple(f"{os.path.realpath(place)}{os.sep}" for place in inside),
+            [],
+            True,
+        )
         try:
             yield self.seen
         finally:

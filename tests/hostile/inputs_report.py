@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from mmauto_sections import mmauto_sections
 
+from mmauto.findings import Finding, RoleGuess
 from mmauto.report import page as pages
 from mmauto.report.export import FORMATS, write_leaderboard
 from mmauto.testing.fakes_study import fake_study
 from mmauto.values import TargetSpec
-from mmauto.views import Failure, Finding, RoleGuess, StudyView
+from mmauto.views import Failure, StudyView
 
 SLOW = ("rankings", "calibration", "cost")
 """Sections that draw thousands of times anew take seconds; others show the same names."""

@@ -183,7 +183,7 @@ def long_header(path: Path) -> None:
     [
         ("x.csv", wide_csv, "20,001 rows and 20,000 columns with only"),
         ("x.jsonl", wide_jsonl, "20,000 rows and 20,000 columns with only 20,000 cells filled"),
-        ("x.xlsx", far_cell, "cells filled"),
+        pytest.param("x.xlsx", far_cell, "cells filled", marks=pytest.mark.slow),
         ("x.csv", long_header, "two columns named 'c0'"),
     ],
 )

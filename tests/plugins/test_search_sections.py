@@ -93,6 +93,20 @@ def test_a_search_that_has_just_begun_says_so() -> None:
     assert dict(zip(table.columns, table.rows[0], strict=True))["running"] == 3
 
 
+def test_a_search_that_time_has_cut_says_who_had_more_chances() -> None:
+    study = fake_study()
+    many, few = study.arms[0].name, study.arms[1].name
+    trials = [trial(n, arm=many) for n in range(8)] + [trial(9 + n, arm=few) for n in range(4)]
+    cut = replace(study, arms=study.arms[:2], trials=trials)
+    told = "The search ended when arms had had from 4 to 8 trials"
+    words = [block.text for block in rendered(cut) if isinstance(block, Text)]
+    assert f"{told}; each was judged by the best of its first 4." in words
+    words = [b.text for b in rendered(replace(cut, confirmations=())) if isinstance(b, Text)]
+    assert f"{told}: those with more had more chances." in words
+    even = replace(cut, trials=trials[4:])
+    assert not any(told[:30] in b.text for b in rendered(even) if isinstance(b, Text))
+
+
 def test_trials_are_counted_by_state() -> None:
     study = fake_study()
     (table,) = [block for block in rendered(study) if isinstance(block, Table)]

@@ -13,9 +13,10 @@ from mmauto_sections.brackets import times
 
 from mmauto.answers.compare import compare, leaderboard_rows
 from mmauto.blocks import Fold, unfolded
+from mmauto.findings import Finding
 from mmauto.plugin import Block, Code, Figure, Section, StudyView, Table, Text
 from mmauto.testing.fakes_study import empty_study, fake_study
-from mmauto.views import Costs, Failure, Finding, Interval, Optimism, TrialView
+from mmauto.views import Costs, Failure, Interval, Optimism, TrialView
 
 SECTIONS = {section.name: section for section in mmauto_sections()}
 

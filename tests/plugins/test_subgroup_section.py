@@ -225,6 +225,7 @@ def flags(folder: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_search_answers_by_columns_that_are_no_inputs(searched: Path) -> None:
     view = mmauto.open(searched / "studies" / "s").view()
     assert list(view.subgroups) == ["ward", "age"]
@@ -261,6 +262,7 @@ def settings(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_unknown_column_ends_as_one_sentence(searched: Path) -> None:
     done = CliRunner().invoke(cli, flags(searched, "--subgroup", "wrad", "--name", "other"))
     assert isinstance(done.exception, ConfigError)  # the entry point prints it
@@ -270,6 +272,7 @@ def test_an_unknown_column_ends_as_one_sentence(searched: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_new_rows_are_not_those_that_were_labelled(searched: Path) -> None:
     view = mmauto.open(searched / "studies" / "s").evaluate(searched / "t.csv")
     assert view.subgroups == {}

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from mmauto_sections import mmauto_sections
 
+from mmauto.findings import Finding, RoleGuess
 from mmauto.plugin import Code, Figure, Section, Table, TargetSpec, Text
 from mmauto.report.page import render_page, write_report
 from mmauto.testing.fakes_study import empty_study, fake_study
-from mmauto.views import Failure, Finding, RoleGuess, TrialView
+from mmauto.views import Failure, TrialView
 
 HOSTILE = "</script><script>alert(1)</script>\"'&<img src=x onerror=alert(2)>–ü漢"
 SCRIPT = re.compile(r"<script(.*?)>(.*?)</script>", re.S)

@@ -220,6 +220,26 @@ def test_the_writer_keeps_the_order_and_batches(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_the_coordinators_seconds_are_counted_and_go_on_after_a_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    store = make(folder)
+    (trial,) = store.begin([new(0)])
+    begun = store.spent.told()["store"]
+    store.finish(Outcome(trial, "complete", 0.7))
+    store.flush()
+    spent = store.spent.told()
+    assert 0 < begun < spent["store"]  # what the writer's thread does counts, too
+    store.set_study(facts={**store.facts, "spent": spent})
+    store.close()
+    again = StudyStore.open(folder)
+    assert again is not None
+    with again.spent.on("asking"):
+        pass
+    assert again.spent.told()["store"] == spent["store"]
+    assert again.spent.told()["asking"] >= 0
+    again.close()
+
+
 def test_a_write_that_fails_surfaces_at_the_next_call(tmp_path: Path) -> None:
     engine = connect(sqlite_url(tmp_path / "x.db"))
     writer = Writer(engine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -183,6 +185,20 @@ class PacksAnAttribute(Good):
         return {**super().space(task), "rate": Float(0.0, 0.5, 0.1, packs=True)}
 
 
+class ReadsOneTrialsNumber(Good):
+    def space(self, task):
+        return {**super().space(task), "scale": Float(0.5, 2.0, 1.0, packs=True)}
+
+    def build(self, state, params):
+        import torch
+
+        net, scale = super().build(state, params), params["scale"]
+        net.register_buffer("scale", torch.tensor(scale))
+        plain = net.forward
+        net.forward = lambda x: dataclasses.replace(plain(x), values=scale * plain(x).values)
+        return net
+
+
 BROKEN = [
     (LosesARow, "prepared_rows", "7 rows for 8 samples"),
     (MarksMissing, "prepared_rows", "not zero where samples are missing"),
@@ -205,6 +221,11 @@ BROKEN = [
     (AugmentsToAnotherShape, "augment_keeps_shapes", "became"),
     (BreaksWhenWide, "corners_build", "8 is too wide"),
     (PacksAnAttribute, "packed_numbers_are_buffers", "stands in no buffer"),
+    (
+        ReadsOneTrialsNumber,
+        "packed_as_alone",
+        "scale = 0.9706 / 1.426 / 1.864 get other",
+    ),
 ]
 
 

@@ -153,6 +153,26 @@ class VectorObjective(Good):
         net.objective = lambda result, batch, task_loss: task_loss(result.outputs)
 
 
+class ReadsOneTrialsNumber(Good):
+    def space(self, task):
+        return {**super().space(task), "weight": Float(0.0, 1.0, 0.1, packs=True)}
+
+    def build(self, features, heads, params):
+        import torch
+
+        net, weight = super().build(features, heads, params), params["weight"]
+        net.register_buffer("weight", torch.tensor(weight))
+        plain = net.forward
+
+        def forward(tokens, present):
+            found = plain(tokens, present)
+            outputs = {name: weight * value for name, value in found.outputs.items()}
+            return FusionResult(outputs, fused=found.fused)
+
+        net.forward = forward
+        return net
+
+
 BROKEN = [
     (SquashesOneRow, "promised_shape", "at B = 1"),
     (OddWeights, "promised_shape", "weights"),
@@ -171,6 +191,7 @@ BROKEN = [
     (TakesTheFirst, "dict_order", "turned round"),
     (BreaksWhenWide, "corners_build", "8 is too wide"),
     (PacksAnAttribute, "packed_numbers_are_buffers", "stands in no buffer"),
+    (ReadsOneTrialsNumber, "packed_as_alone", "side by side (vmapped) than one by one"),
 ]
 
 

@@ -172,6 +172,21 @@ class PacksAnAttribute(Good):
         return {"weight": Float(0.1, 1.0, 0.5, packs=True)}
 
 
+class ReadsOneTrialsNumber(Good):
+    def space(self, task):
+        return {"weight": Float(0.1, 1.0, 0.5, packs=True)}
+
+    def build(self, features, targets, params):
+        import torch
+
+        net, weight = super().build(features, targets, params), params["weight"]
+        net.register_buffer("kept", torch.tensor(weight))
+        net.weight, net.after_backward = 1.0, None  # what changes gradients never packs
+        plain = net.loss
+        net.loss = lambda *given: weight * plain(*given)
+        return net
+
+
 BROKEN = [
     (NeedsTheUnknown, "offers_a_term", "needs ['logits']"),
     (DoesNothing, "offers_a_term", "without any of before, loss, after_backward"),
@@ -189,6 +204,7 @@ BROKEN = [
     (PeeksAtTheSource, "absent_cannot_leak", "other tokens in absent rows"),
     (BreaksWhenHeavy, "corners_build", "1 is too heavy"),
     (PacksAnAttribute, "packed_numbers_are_buffers", "stands in no buffer"),
+    (ReadsOneTrialsNumber, "packed_as_alone", "a Python value of one trial served all"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Several executors: every item once, in order, and no thread left behind."""
+"""Several executors: every item once, in order, none waits, and no thread is left behind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from mmauto.engine.jobs import Runner
 from mmauto.tuning.crew import MOST_WORKERS, Crew, default_workers
+from mmauto.tuning.team import Team
 
 
 class Idle(Runner):
@@ -38,6 +39,42 @@ def test_every_item_is_done_once_by_one_runner_at_a_time(count: int) -> None:
     assert sorted(seen) == list(range(20))
     if count == 1:
         assert seen == list(range(20))
+
+
+def test_what_follows_an_item_waits_for_nobody_else() -> None:
+    """A slow arm in its first generation does not hold up the others' later ones."""
+    late = threading.Event()
+
+    def work(item: tuple[str, int], runner: Runner) -> tuple[str, int] | None:
+        name, number = item
+        if name == "slow":
+            assert late.wait(30)
+            return None
+        if number == 5:
+            late.set()
+            return None
+        return (name, number + 1)
+
+    Crew([Idle(), Idle()]).each([("slow", 0), ("fast", 0)], work)
+    assert late.is_set()
+
+
+def test_an_item_left_alone_is_shared_by_all_that_are_free() -> None:
+    sizes: dict[str, list[int]] = {"short": [], "long": []}
+    begun = threading.Barrier(2)
+
+    def work(item: tuple[str, int], runner: Runner) -> tuple[str, int] | None:
+        name, left = item
+        assert isinstance(runner, Team)
+        sizes[name].append(len(runner.runners))
+        if len(sizes[name]) == 1:
+            begun.wait(30)
+        if name == "long":
+            time.sleep(0.3)  # the other one is back by then
+        return (name, left - 1) if left else None
+
+    Crew([Idle() for _ in range(3)]).each([("short", 0), ("long", 2)], work)
+    assert sizes == {"short": [2], "long": [1, 3, 3]}
 
 
 def test_the_first_error_is_raised_and_the_rest_is_not_begun() -> None:

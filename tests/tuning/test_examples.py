@@ -14,8 +14,9 @@ import pytest
 from mmauto.answered import Shown
 from mmauto.answers.examples import picks
 from mmauto.config import from_mapping
+from mmauto.engine.child_process import LostExecutorError
 from mmauto.engine.jobs import ExplainJob
-from mmauto.engine.process import LostExecutorError, ProcessExecutor
+from mmauto.engine.process import ProcessExecutor
 from mmauto.store.examples import load_examples
 from mmauto.testing.fakes_study import empty_study, fake_study
 from mmauto.tuning import examples as module

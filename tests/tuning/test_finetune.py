@@ -17,6 +17,7 @@ from mmauto.space import Choice
 from mmauto.store.files import save_truth
 from mmauto.store.study import NewTrial, StudyStore
 from mmauto.tuning.arms import Arm
+from mmauto.tuning.chances import trials_each
 from mmauto.tuning.confirm import Confirmation
 from mmauto.tuning.crew import Crew
 from mmauto.tuning.finetune import FineTuning, wanted
@@ -166,6 +167,37 @@ def test_confirmation_takes_it_where_it_is_better(store: StudyStore) -> None:
     later = Made()
     tune(store, later, "top7")
     assert not later.jobs
+
+
+def test_no_arm_is_judged_by_more_trials_than_another(store: StudyStore) -> None:
+    """Where time ends a search in mid-generation, later trials of some arms do not count."""
+    (late,) = store.begin([NewTrial("second", "search", 0, 2, 0, {"train/batch_size": 50})])
+    store.finish(Outcome(late, "complete", 0.99, 0, (0.99,)))
+    store.flush()
+    trials = store.trials()
+    config = from_mapping({"task": "t", "trials": 3, "confirm_seeds": 1})
+    runner, listens = Made(), Listens()
+    proof = Confirmation(store, ARMS, config, Crew([runner]), listens, True)
+    runner.done = proof.ended
+    proof.run()
+    sources = {row.arm: row.source for row in store.rows("confirm")}
+    chosen = next(trial for trial in trials if trial.id == sources["second"])
+    assert (chosen.index, chosen.value) == (0, VALUES["second"][1])
+    assert listens.notes == [
+        "the search ended before every arm had as many trials: the best of the first 2 of each "
+        "arm are compared, 1 later ones are not"
+    ]
+
+
+def test_a_parked_arm_holds_nobody_back(store: StudyStore) -> None:
+    for name in VALUES:
+        if name != "third":
+            (more,) = store.begin([NewTrial(name, "search", 0, 2, 0, {})])
+            store.finish(Outcome(more, "complete", 0.1, 0, (0.1,)))
+    store.flush()
+    assert trials_each(store, ARMS) == 2
+    store.set_arm("third", parked=1)
+    assert trials_each(store, ARMS) == 3
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2])

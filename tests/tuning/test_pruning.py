@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,19 @@ def test_a_single_trial_is_never_pruned() -> None:
 def test_a_trial_that_stopped_by_itself_keeps_its_place() -> None:
     curves = {0: [0.9] * 3, 1: [0.5] * 20, 2: [0.4] * 20}
     assert drive(halving(curves), {0: curves[0], 1: curves[1], 2: curves[2]}) == {0: 3, 1: 2, 2: 2}
+
+
+def test_a_trial_that_failed_leaves_its_place_to_others() -> None:
+    """Or the best one's failure would take everyone else's chance."""
+    curves = {t: [t / 10] * 20 for t in range(9)}
+    curves[8] = curves[8][:4]
+
+    class Failing(Halving):
+        def keep(self, epoch: int, values: Mapping[int, float], failed: Any = ()) -> Any:
+            return super().keep(epoch, values, [8] if epoch >= 4 else [])
+
+    trained = drive(Failing(True, 100, 20, range(9), {}), curves)
+    assert trained == dict.fromkeys(range(6), 2) | {6: 6, 7: 20, 8: 4}
 
 
 def test_an_interrupted_generation_decides_as_an_undisturbed_one() -> None:

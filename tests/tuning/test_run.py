@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,49 +40,63 @@ class Stopped(Exception):
 
 
 class Made(Runner):
-    """Trials whose metric follows from their parameters; it is stopped after so many have ended."""
+    """Trials whose metric follows from their parameters; it is stopped after so many have ended.
 
-    def __init__(self, stop: int | None = None):
-        self.stop, self.jobs, self.done = stop, [], lambda outcome: None
+    Args:
+        fails_at: the epoch in which a generation's best trial fails.
+    """
+
+    def __init__(self, stop: int | None = None, fails_at: int | None = None):
+        self.stop, self.fails_at, self.jobs, self.done = stop, fails_at, [], lambda outcome: None
 
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
         self.jobs += jobs
         curves: dict[int, list[float]] = {job.id: [] for job in jobs}
         alive = {job.id: job for job in jobs}
+        ended: list[Outcome] = []
         for epoch in range(jobs[0].epochs):
             values = {}
             for job in alive.values():
                 top = float(job.candidate.params["train/lr"]) * 50
                 values[job.id] = top * (1 - 0.7 ** (epoch + 1))
                 curves[job.id].append(values[job.id])
+            if epoch == self.fails_at:
+                best = max(values, key=lambda identity: values[identity])
+                ended.append(self._end(best, "failed", curves))
+                del alive[best], values[best]
             keep = report(epoch, values)
             for identity in [i for i in alive if not keep[i]]:
-                self._end(identity, "pruned", curves)
+                ended.append(self._end(identity, "pruned", curves))
                 del alive[identity]
             if not alive:
                 break
         for identity in alive:
-            self._end(identity, "complete", curves)
-        return ()
+            ended.append(self._end(identity, "complete", curves))
+        return ended
 
-    def _end(self, identity: int, state: Any, curves: dict[int, list[float]]) -> None:
+    def _end(self, identity: int, state: Any, curves: dict[int, list[float]]) -> Outcome:
         if self.stop == 0:
             raise Stopped
         self.stop = None if self.stop is None else self.stop - 1
         curve = curves[identity]
-        self.done(Outcome(identity, state, max(curve), len(curve) - 1, tuple(curve)))
+        outcome = Outcome(identity, state, max(curve), len(curve) - 1, tuple(curve))
+        self.done(outcome)
+        return outcome
 
     def close(self) -> None:
         pass
 
 
+def open_store(folder: Path, arms: Sequence[Arm], facts: dict[str, Any]) -> StudyStore:
+    sides = {"valid": {"y": np.zeros(2)}, "test": {"y": np.zeros(2)}}
+    save_truth(folder, sides, {"valid": None, "test": None}, {"valid": np.arange(2)})
+    views = [arm.view for arm in arms]
+    return StudyStore.create(folder, "s", {}, TASK, facts, {}, "", views)
+
+
 def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
     """Run or continue a search; what is stored of each trial."""
-    store = StudyStore.open(folder)
-    if store is None:
-        sides = {"valid": {"y": np.zeros(2)}, "test": {"y": np.zeros(2)}}
-        save_truth(folder, sides, {"valid": None, "test": None}, {"valid": np.arange(2)})
-        store = StudyStore.create(folder, "s", {}, TASK, facts, {}, "", [ARM.view])
+    store = StudyStore.open(folder) or open_store(folder, [ARM], facts)
     config = from_mapping({"task": "t", "name": "s", "trials": 24, "epochs": 20})
     clock = Clock(None, time.monotonic())
     hunt = Search(store, [ARM], config, Crew([runner]), Watcher(), 1000, True, clock)
@@ -92,6 +108,42 @@ def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
         found = [(t.index, t.state, str(t.params), t.curve) for t in store.trials()]
         store.close()
     return found
+
+
+@pytest.mark.parametrize("limit", [None, 1e6])
+def test_arms_stay_abreast_only_where_time_is_limited(tmp_path: Path, limit: float | None) -> None:
+    """So that the end of the time finds them with as many trials; else nobody waits."""
+    fast, slow = (
+        replace(ARM, view=ArmView(name, "fusion", name, "early", "")) for name in ("fast", "slow")
+    )
+    order: list[tuple[str, int]] = []
+    done = threading.Event()
+
+    class Held(Made):
+        def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
+            name = jobs[0].candidate.component
+            order.append((name, sum(known == name for known, _ in order)))
+            if order[-1] == ("fast", 2):
+                done.set()
+            if name == "slow" and limit is None:
+                assert done.wait(30)
+            elif name == "slow":
+                time.sleep(0.05)
+            return super().run_pack(jobs, report)
+
+    store = open_store(tmp_path, [fast, slow], {})
+    config = from_mapping({"task": "t", "name": "s", "trials": 24, "epochs": 20})
+    runners = [Held(), Held()]
+    clock = Clock(limit, time.monotonic())
+    hunt = Search(store, [fast, slow], config, Crew(runners), Watcher(), 1000, True, clock)
+    for runner in runners:
+        runner.done = hunt.ended
+    hunt.run()
+    store.close()
+    if limit is None:
+        assert order.index(("fast", 2)) < order.index(("slow", 1))
+    else:
+        assert [number for _, number in order] == [0, 0, 1, 1, 2, 2]
 
 
 class Failing(Made):
@@ -161,6 +213,15 @@ def test_every_generation_saves_epochs_and_the_first_has_a_complete_trial(tmp_pa
     assert "complete" in {state for _, state, *_ in found[:8]}
     for first in (0, 8, 16):
         assert sum(len(curve) for *_, curve in found[first : first + 8]) <= 8 * 20 / 3
+
+
+@pytest.mark.parametrize("stop", [None, 5])
+def test_the_failure_of_the_best_leaves_a_survivor(tmp_path: Path, stop: int | None) -> None:
+    if stop:
+        with pytest.raises(Stopped):
+            search(tmp_path, Made(stop, fails_at=4))
+    found = search(tmp_path, Made(fails_at=4))[:8]
+    assert sorted(state for _, state, *_ in found) == ["complete", "failed", *["pruned"] * 6]
 
 
 @pytest.mark.parametrize("stop", [3, 8, 13, 23])

@@ -108,7 +108,7 @@ class GraphedVmapped(Graphed):
 
 def _with_tensor(batch: Batch) -> Batch:
     """The share of training done on the device: a number would be recorded as it is."""
-    progress = torch.as_tensor(batch.progress, dtype=torch.float32, device=batch.index.device)
+    progress = torch.full((), batch.progress, dtype=torch.float32, device=batch.index.device)
     # arithmetic on it is what components do; one that needs a Python number cannot be recorded
     return replace(batch, progress=cast(float, progress))
 

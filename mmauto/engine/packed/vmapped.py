@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class Vmapped(Form):
     """One model's code over K sets of parameters and buffers; parts that rest are shared.
 
     Raises:
-        UnfitError: a regulariser changes gradients, which happens outside of the model.
+        UnfitError: a regulariser changes gradients, which happens outside of the model, or the
+            targets are balanced, for which each trial needs gradients of its own.
     """
 
     name = "vmapped"
@@ -32,6 +34,8 @@ class Vmapped(Form):
         first = self.models[0]
         if any(optional(r, "after_backward") for r in first.regularisers):
             raise UnfitError("a regulariser changes gradients")
+        if first.weights.balances:
+            raise UnfitError("the weights of several targets follow their gradients")
         self.whole = _Objective(first, loss)
         names = [name for name, p in self.whole.named_parameters() if p.requires_grad]
         each = [trained(model) for model in self.models]
@@ -50,9 +54,8 @@ class Vmapped(Form):
         def one(params: dict[str, Tensor], buffers: dict[str, Tensor]) -> Any:
             return functional_call(self.whole, {**params, **buffers}, (arrays, batch))
 
-        # all trials draw from one seed, so one by one they would draw the same numbers
         with precision(batch.index.device):
-            values = torch.vmap(one, randomness="same")(self.params, self.buffers)
+            values = self._each(one)
         return gradients_of(
             values, torch.autograd.grad(values.sum(), self.stacks, allow_unused=True)
         )
@@ -64,8 +67,16 @@ class Vmapped(Form):
             named = {n.removeprefix("model."): v for n, v in {**params, **buffers}.items()}
             return dict(functional_call(self.models[0], named, (arrays, present)).outputs)
 
-        found: dict[str, Tensor] = torch.vmap(one, randomness="same")(self.params, self.buffers)
+        found: dict[str, Tensor] = self._each(one)
         return found
+
+    def _each(self, one: Callable[..., Any]) -> Any:
+        """What a function of one trial's parameters and buffers gives for all, ``(K, ...)``."""
+        with warnings.catch_warnings():
+            # of operators that run trial by trial; what they cost is measured before a form is used
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            # all trials draw from one seed, so one by one they would draw the same numbers
+            return torch.vmap(one, randomness="same")(self.params, self.buffers)
 
 
 class _Objective(nn.Module):
