@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,6 +34,10 @@ COPY_ROWS = 8192
 
 PATIENCE = 20.0
 """Seconds between two words of one who waits: one who says nothing counts as hung."""
+
+READING = threading.Lock()
+"""numpy reads an array's header with `ast`, which fails now and then when threads use it at once
+(https://github.com/python/cpython/issues/106905, Python 3.11 to 3.11.7 and 3.12.0 to 3.12.1)."""
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 Rows: TypeAlias = slice | np.ndarray
@@ -296,4 +301,5 @@ def _arrays(place: Path) -> Arrays:
     if not files:  # removed by another process while it was looked at
         raise FileNotFoundError(place)
     # copy-on-write: torch takes the map as it is, workers share its pages
-    return {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in files}
+    with READING:
+        return {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in files}

@@ -8,7 +8,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, Row, Update, delete, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    Update,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from mmauto.errors import StoreError
@@ -27,6 +37,12 @@ from mmauto.views import ArmView
 
 if TYPE_CHECKING:
     from mmauto.engine.jobs import Outcome
+
+# of every trial, so they are built once: that takes longer than running them
+END = update(trials).where(trials.c.id == bindparam("own"))
+FORGET = delete(epochs).where(epochs.c.trial_id == bindparam("own"))
+FORGET_LATER = FORGET.where(epochs.c.epoch >= bindparam("since"))
+TELL = insert(epochs)
 
 
 @dataclass(frozen=True)
@@ -205,10 +221,11 @@ class StudyStore(StudyReader):
         """
         rows = [{"trial_id": i, "epoch": epoch, "value": value} for i, value in values.items()]
 
+        later = [{"own": identity, "since": epoch} for identity in values]
+
         def work(connection: Connection) -> None:
-            later = (epochs.c.trial_id.in_(values)) & (epochs.c.epoch >= epoch)
-            connection.execute(delete(epochs).where(later))
-            connection.execute(insert(epochs), rows)
+            connection.execute(FORGET_LATER, later)
+            connection.execute(TELL, rows)
 
         if rows:
             self.writer.put(work, waits=True)
@@ -237,10 +254,10 @@ class StudyStore(StudyReader):
                 save_arrays(self.folder / file, predicted)
 
         def work(connection: Connection) -> None:
-            connection.execute(update(trials).where(trials.c.id == outcome.id).values(**row))
-            connection.execute(delete(epochs).where(epochs.c.trial_id == outcome.id))
+            connection.execute(END, {"own": outcome.id, **row})
+            connection.execute(FORGET, {"own": outcome.id})
             if history:
-                connection.execute(insert(epochs), history)
+                connection.execute(TELL, history)
 
         self.writer.put(work, before=save)
 

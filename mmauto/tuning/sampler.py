@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from mmauto.tuning.arms import Arm
 from mmauto.tuning.optuna_words import (
     capped,
     distributions,
+    given_sampler,
     lean,
     make_sampler,
     new_study,
@@ -177,9 +177,15 @@ class _Told:
         self.spread: dict[str, Any] = distributions(free, smooth=True)
         self.base = make_sampler(config.sampler, seed)
         self.study = new_study(maximise, self.base)
-        self.study.add_trials(
-            [lean(arm, trial, self.spread) for trial in capped(stored, MOST_TOLD, maximise, seed)]
-        )
+        told = [
+            lean(arm, trial, self.spread) for trial in capped(stored, MOST_TOLD, maximise, seed)
+        ]
+        self.study.add_trials(told)
+        self.common = {
+            name: wanted
+            for name, wanted in self.spread.items()
+            if all(name in trial.params for trial in told)
+        }
         ended = {trial.index for trial in stored if trial.state != "running"}
         for number in sorted(set(known) - ended):  # the result is not known yet
             self.study.enqueue_trial({name: known[number][name] for name in self.spread})
@@ -187,13 +193,7 @@ class _Told:
 
     def ask(self, fixed: Params) -> dict[str, Value]:
         """The next candidate, with some of its parameters given."""
-        import optuna
-
         given = {name: value for name, value in fixed.items() if name in self.spread}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self.study.sampler = (
-                optuna.samplers.PartialFixedSampler(given, self.base) if given else self.base
-            )
+        self.study.sampler = given_sampler(self.base, given, self.common)
         found = {**defaults(self.space), **self.study.ask(self.spread).params}
         return {name: whole(wanted, found[name]) for name, wanted in self.space.items()}

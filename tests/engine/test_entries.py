@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -201,6 +202,38 @@ def test_one_builds_while_others_wait(tmp_path: Path) -> None:
         thread.join()
     assert found == [[0, 1]] * 4
     assert asked == [0, 1]
+
+
+def test_threads_read_at_once(tmp_path: Path) -> None:
+    """A collection of garbage in the middle of a header lets another thread in."""
+    get(ArrayCache(tmp_path), 1, 2)
+    failed: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for _ in range(150):
+                assert ArrayCache(tmp_path).find(ABOUT, samples(1, 2)) is not None
+        except BaseException as error:
+            failed.append(error)
+
+    def let_in(*_: object) -> None:
+        time.sleep(0)
+
+    often, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.callbacks.append(let_in)
+    gc.set_threshold(3)
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=read) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.callbacks.remove(let_in)
+        gc.set_threshold(*often)
+        sys.setswitchinterval(interval)
+    assert not failed
 
 
 def cut_key(place: Path) -> None:
