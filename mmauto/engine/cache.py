@@ -15,15 +15,16 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from mmauto.engine.digests import digest
 from mmauto.engine.entries import KEY, PART, SAMPLES, SUMS, remove, trim
+from mmauto.engine.patience import patiently
 from mmauto.errors import PluginError
 
 CHUNK = 1 << 24
@@ -31,9 +32,6 @@ CHUNK = 1 << 24
 
 COPY_ROWS = 8192
 """So many rows are copied at once, so that memory stays bounded."""
-
-PATIENCE = 20.0
-"""Seconds between two words of one who waits: one who says nothing counts as hung."""
 
 READING = threading.Lock()
 """numpy reads an array's header with `ast`, which fails now and then when threads use it at once
@@ -203,21 +201,6 @@ class ArrayCache:
             with suppress(OSError, ValueError):  # removed by another process
                 if not place.suffix and _made_like(place, about):
                     yield place, _samples(place)
-
-
-@contextmanager
-def patiently(lock: FileLock, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock; call ``waiting`` every `PATIENCE` seconds until it is free."""
-    while True:
-        try:
-            lock.acquire(timeout=PATIENCE)
-            break
-        except Timeout:
-            waiting()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Writer:

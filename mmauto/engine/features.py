@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from mmauto.contracts import Encoder, State
 from mmauto.data.places import cache_limit
-from mmauto.engine.cache import ArrayCache, patiently
+from mmauto.engine.cache import ArrayCache
 from mmauto.engine.digests import code_digest, digest
 from mmauto.engine.forms import shaped
 from mmauto.engine.jobs import NOTE, Setup
 from mmauto.engine.once import PLAIN, has_stem, once
+from mmauto.engine.patience import patiently
 from mmauto.engine.source import Source, sample_digests
 from mmauto.engine.states import remembered_state
 from mmauto.registry import Registry

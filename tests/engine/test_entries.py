@@ -20,8 +20,9 @@ from filelock import FileLock
 
 from mmauto.data.places import cache_limit
 from mmauto.engine import cache as caching
-from mmauto.engine.cache import ArrayCache, Part, patiently
+from mmauto.engine.cache import ArrayCache, Part
 from mmauto.engine.entries import RECENT, entries, remove, trim
+from mmauto.engine.patience import patiently
 from mmauto.errors import ConfigError, PluginError
 
 ABOUT = {"encoder": "fake", "params": {"size": [1, 2], "rate": 0.1}}
@@ -343,7 +344,7 @@ def test_a_size_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: 
 
 
 def test_one_who_waits_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmauto.engine.cache.PATIENCE", 0.01)
+    monkeypatch.setattr("mmauto.engine.patience.PATIENCE", 0.01)
     other = FileLock(tmp_path / "lock")
     other.acquire()
     words: list[str] = []
