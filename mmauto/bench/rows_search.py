@@ -47,9 +47,9 @@ def search(bench: Bench) -> Row:
     confirmation = spent(middle).confirmation
     return Row(
         "search",
-        f"{sizes.trials} trials x {sizes.epochs} epochs, {sizes.rows} samples of image and text, "
-        f"frozen ResNet-18 at {sizes.side} px, encoding included: `mmauto search` with an empty "
-        "cache against a PyTorch loop with Optuna",
+        f"{sizes.trials} trials of one fusion x {sizes.epochs} epochs, {sizes.rows} samples of "
+        f"image and text, frozen ResNet-18 at {sizes.side} px, encoding included: `mmauto search` "
+        "with an empty cache against a PyTorch loop with Optuna",
         statistics.median(ours), statistics.median(theirs), "s",
         statistics.median(theirs) / statistics.median(ours), ">= 500",
         f"{IN_TURN} The baseline is EXTRAPOLATED: one trial-epoch (fastest of {epochs}) times "

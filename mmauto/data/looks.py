@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from mmauto.arrays import one_reads
 from mmauto.data.image_columns import ImageBlobs, ImageFiles, rgb
 from mmauto.data.places import LOOKS, feature_folder
 
@@ -151,7 +152,7 @@ def _memory(name: str) -> Path:
 def _read(memory: Path) -> dict[bytes, Look]:
     """Digest of a picture's bytes -> its look; empty where nothing can be read."""
     try:
-        with memory.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with one_reads, memory.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             a = {name: file[name] for name in ("keys", "pixels", "lively", "shapes", "thumbs")}
         return {
             key.tobytes(): Look("", pixels.tobytes(), shape if lively else None, thumb)

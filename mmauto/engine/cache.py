@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from filelock import FileLock
 
+from mmauto.arrays import one_reads
 from mmauto.engine.digests import digest
 from mmauto.engine.entries import KEY, PART, SAMPLES, SUMS, remove, trim
 from mmauto.engine.patience import patiently
@@ -32,10 +32,6 @@ CHUNK = 1 << 24
 
 COPY_ROWS = 8192
 """So many rows are copied at once, so that memory stays bounded."""
-
-READING = threading.Lock()
-"""numpy reads an array's header with `ast`, which fails now and then when threads use it at once
-(https://github.com/python/cpython/issues/106905, Python 3.11 to 3.11.7 and 3.12.0 to 3.12.1)."""
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 Rows: TypeAlias = slice | np.ndarray
@@ -284,5 +280,5 @@ def _arrays(place: Path) -> Arrays:
     if not files:  # removed by another process while it was looked at
         raise FileNotFoundError(place)
     # copy-on-write: torch takes the map as it is, workers share its pages
-    with READING:
+    with one_reads:
         return {file.stem: np.load(file, mmap_mode="c", allow_pickle=False) for file in files}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -70,8 +70,10 @@ class Executor(Runner):
             broken = self._advance(runs, values, end)
             # by now the packs and what their errors held in memory are gone
             runs += self._again(broken, epoch, values, end)
+            # who compares the others must know of the failures first
+            runs = [run for run in runs if announced(run, run.fallen(), end)]
             keep = dict(report(epoch, values)) if values else {}
-            runs = [run for run in runs if settled(run, keep, end)]
+            runs = [run for run in runs if announced(run, run.settle(keep), end)]
             epoch += 1
         return [outcomes[job.id] for job in jobs]
 
@@ -155,7 +157,8 @@ class Executor(Runner):
             for done in range(epoch + 1):
                 self.features.say(f"training again: epoch {done + 1} of {epoch + 1}")
                 reached = run.advance()
-                if done < epoch and not settled(run, dict.fromkeys(reached, True), end):
+                outcomes = run.settle(dict.fromkeys(reached, True)) if done < epoch else []
+                if not announced(run, outcomes, end):
                     return []
         except Exception as error:
             return smaller(run, error, end)
@@ -171,9 +174,9 @@ class Executor(Runner):
         )
 
 
-def settled(run: Run, keep: Mapping[int, bool], end: Callable[[Outcome], None]) -> bool:
-    """Announce the jobs that end now; whether some go on."""
-    for outcome in run.settle(keep):
+def announced(run: Run, outcomes: Sequence[Outcome], end: Callable[[Outcome], None]) -> bool:
+    """Tell of jobs that have ended; whether others of the run go on."""
+    for outcome in outcomes:
         end(outcome)
     return bool(run.jobs)
 

@@ -50,6 +50,11 @@ class FineTuneRun(FusionRun):
         super().__init__(executor, jobs)
         self.probe: Stage | None = None
 
+    def fallen(self) -> list[Outcome]:
+        """See `Run.fallen`."""
+        assert self.pack is not None
+        return self.settle({}) if self.pack.slots[0].error is not None else []
+
     def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
         """See `Run.settle`; where the first stage ends, the second one is due."""
         assert self.pack is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +81,10 @@ class Run(ABC):
         """A job's validation metrics and losses so far."""
         return (), ()
 
+    def fallen(self) -> list[Outcome]:
+        """Outcomes of the jobs that the last epoch has failed; they leave the others."""
+        return []
+
     @abstractmethod
     def step(self) -> Mapping[int, float]:
         """See `advance`."""
@@ -133,14 +137,14 @@ class FusionRun(Run):
             start = time.perf_counter()
             self.pack = self._start()
             self.preparing += (time.perf_counter() - start) / len(self.jobs)
-        with self._cores(self.pack.slots[0]):
+        with self._cores(self.pack.slots[0].model):
             self.pack.epoch()
         return {slot.job.id: slot.curve[-1] for slot in self.pack.slots if slot.error is None}
 
-    def _cores(self, slot: Slot) -> AbstractContextManager[None]:
-        """As many threads as pay while such a model trains and predicts."""
+    def _cores(self, model: MultimodalModel) -> AbstractContextManager[None]:
+        """As many threads as pay while it trains and predicts."""
         setup = self.executor.setup
-        return using(setup.training_threads if slot.model.heavy else setup.threads)
+        return using(setup.training_threads if model.heavy else setup.threads)
 
     def _start(self) -> Pack:
         start = time.perf_counter()
@@ -181,7 +185,8 @@ class FusionRun(Run):
     ) -> Pack:
         own = self.executor
         memory = Path(own.setup.cache) / FORMS / PACKS
-        return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates, self.room)
+        with self._cores(models[0]):  # forms are measured as they will train
+            return Pack(jobs, models, self.data, own.loss, own.setup, memory, rates, self.room)
 
     def _make_room(self, model: MultimodalModel, jobs: Sequence[TrialJob]) -> None:
         """Look what is known of such models; a pack that is too large is refused."""
@@ -211,15 +216,19 @@ class FusionRun(Run):
         text = f"{failure.message}; the batch cannot be trained in parts, as {room.whole}"
         return replace(outcome, failure=replace(failure, message=text))
 
+    def fallen(self) -> list[Outcome]:
+        """See `Run.fallen`."""
+        return self._leave(lambda slot: slot.error is not None)
+
     def settle(self, keep: Mapping[int, bool]) -> list[Outcome]:
-        """See `Run.settle`; those that stay move together."""
+        """See `Run.settle`."""
+        # epochs that are told again were kept when they were trained
+        return self._leave(lambda slot: slot.ended or not (keep[slot.job.id] or slot.ahead))
+
+    def _leave(self, goes: Callable[[Slot], bool]) -> list[Outcome]:
+        """Outcomes of those that end; those that stay move together."""
         assert self.pack is not None
-        gone = [
-            slot
-            for slot in self.pack.slots
-            # epochs that are told again were kept when they were trained
-            if slot.ended or not (keep[slot.job.id] or slot.ahead)
-        ]
+        gone = [slot for slot in self.pack.slots if goes(slot)]
         outcomes = [self._ending(slot, not slot.ended) for slot in gone]
         left = [slot.job for slot in self.pack.slots if slot not in gone]
         try:
@@ -266,7 +275,7 @@ class FusionRun(Run):
         own, job = self.executor, slot.job
         splits, device, start = own.setup.splits, own.features.device, time.perf_counter()
         model, inputs = slot.rewind(), self.inputs[job.id]
-        with self._cores(slot):
+        with self._cores(model):
             if job.soup > 1:
                 slot.value = self._soup(slot)
             valid = predict(model, self.data, own.loss, splits.valid)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from mmauto.arrays import one_reads
 from mmauto.errors import StoreError
 from mmauto.views import Predictions
 
@@ -76,7 +77,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         StoreError: the file is not there or is damaged.
     """
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        with one_reads, path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
         if not all(isinstance(value, np.ndarray) for value in found.values()):
             raise ValueError("it holds something else than arrays")

@@ -36,7 +36,11 @@ def new_study(maximise: bool, sampler: optuna.samplers.BaseSampler | None = None
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(direction="maximize" if maximise else "minimize", sampler=sampler)
+    return optuna.create_study(
+        study_name="mmauto",  # Hyperband's brackets follow from it, and it would be random
+        direction="maximize" if maximise else "minimize",
+        sampler=sampler,
+    )
 
 
 def freeze(arm: Arm, trial: TrialView, spread: Mapping[str, Any]) -> optuna.trial.FrozenTrial:
@@ -153,7 +157,7 @@ def make_sampler(name: str, seed: int) -> Any:
 
 
 def given_sampler(base: Any, given: Mapping[str, Value], common: Mapping[str, Any]) -> Any:
-    """``base`` with some parameters given; ``common`` are those that all trials told to it have."""
+    """``base`` with some parameters given; ``common`` is the space that it searches as a whole."""
     import optuna
 
     with warnings.catch_warnings():
@@ -166,7 +170,7 @@ def _partly() -> Any:
     import optuna
 
     class Partly(optuna.samplers.PartialFixedSampler):
-        """Knows the space that Optuna would find again at each ask, a tenth of its time."""
+        """Knows the space that its base would find again at each ask, a tenth of the time."""
 
         def __init__(self, given: dict[str, Value], base: Any, common: Mapping[str, Any]):
             super().__init__(given, base)

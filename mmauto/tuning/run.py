@@ -152,22 +152,19 @@ class Search:
         name = self.config.pruner
         if name == "none" or arm.view.kind == "control" or len(members) == 1:
             return Pruner()
+        now = members[0].generation
+        earlier = [trial for trial in self.history[arm.name].values() if trial.generation < now]
+        ended = {trial.id: trial.curve for trial in members if trial not in todo}
         if name == "halving":
             batch = max(int(trial.params["train/batch_size"]) for trial in members)
             steps = math.ceil(self.train_rows / batch)
-            ended = {trial.id: trial.curve for trial in members if trial not in todo}
-            earlier = [
-                (trial.state == "complete", trial.curve)
-                for trial in self.history[arm.name].values()
-                if trial.generation < members[0].generation and trial.state != "failed"
-            ]
+            curves = [(t.state == "complete", t.curve) for t in earlier if t.state != "failed"]
             return Halving(
                 self.maximise, steps, self.config.epochs, [trial.id for trial in members], ended,
-                earlier,
+                curves,
             )  # fmt: skip
-        done = [t for t in self.history[arm.name].values() if t.state != "running"]
-        asked = {trial.id: trial.params for trial in todo}
-        return OptunaPruner(name, arm, self.maximise, done, asked, self.config.epochs)
+        asked = {trial.id: trial.params for trial in members}
+        return OptunaPruner(name, arm, self.maximise, self.config.epochs, earlier, asked, ended)
 
     def ended(self, outcome: Outcome) -> None:
         """Take in an outcome; executors call this as soon as a trial has ended."""

@@ -177,19 +177,14 @@ class _Told:
         self.spread: dict[str, Any] = distributions(free, smooth=True)
         self.base = make_sampler(config.sampler, seed)
         self.study = new_study(maximise, self.base)
-        told = [
-            lean(arm, trial, self.spread) for trial in capped(stored, MOST_TOLD, maximise, seed)
-        ]
-        self.study.add_trials(told)
-        self.common = {
-            name: wanted
-            for name, wanted in self.spread.items()
-            if all(name in trial.params for trial in told)
-        }
+        self.study.add_trials(
+            [lean(arm, trial, self.spread) for trial in capped(stored, MOST_TOLD, maximise, seed)]
+        )
         ended = {trial.index for trial in stored if trial.state != "running"}
         for number in sorted(set(known) - ended):  # the result is not known yet
             self.study.enqueue_trial({name: known[number][name] for name in self.spread})
             self.study.ask(self.spread)
+        self.common = self.base.infer_relative_search_space(self.study, None)
 
     def ask(self, fixed: Params) -> dict[str, Value]:
         """The next candidate, with some of its parameters given."""

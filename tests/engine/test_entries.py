@@ -24,6 +24,7 @@ from mmauto.engine.cache import ArrayCache, Part
 from mmauto.engine.entries import RECENT, entries, remove, trim
 from mmauto.engine.patience import patiently
 from mmauto.errors import ConfigError, PluginError
+from mmauto.store.files import load_arrays, save_arrays
 
 ABOUT = {"encoder": "fake", "params": {"size": [1, 2], "rate": 0.1}}
 
@@ -208,12 +209,14 @@ def test_one_builds_while_others_wait(tmp_path: Path) -> None:
 def test_threads_read_at_once(tmp_path: Path) -> None:
     """A collection of garbage in the middle of a header lets another thread in."""
     get(ArrayCache(tmp_path), 1, 2)
+    save_arrays(tmp_path / "predictions.npz", {"y": np.arange(2)})
     failed: list[BaseException] = []
 
     def read() -> None:
         try:
             for _ in range(150):
                 assert ArrayCache(tmp_path).find(ABOUT, samples(1, 2)) is not None
+                assert load_arrays(tmp_path / "predictions.npz")["y"].tolist() == [0, 1]
         except BaseException as error:
             failed.append(error)
 

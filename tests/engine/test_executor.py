@@ -112,6 +112,20 @@ def test_a_failure_is_classified_and_leaves_the_pack_alone(
     assert fine.state == "complete"
 
 
+def test_a_failure_is_told_before_the_others_are_compared(
+    make_job: Make, setup: Setup, registry: Registry
+) -> None:
+    """Or the failed one could hold the only place, and everyone else be pruned for it."""
+    told: list[object] = []
+    bad = make_job(0, component="faulty", params={"fusion/how": "nan"})
+    executor = Executor(setup, registry, done=lambda outcome: told.append(outcome.id))
+    executor.run_pack(
+        [bad, make_job(1, epochs=2)],
+        lambda epoch, values: told.append(set(values)) or dict.fromkeys(values, True),
+    )
+    assert told == [0, {1}, {1}, 1]
+
+
 def test_outcomes_are_announced_as_soon_as_they_are_there(
     make_job: Make, setup: Setup, registry: Registry
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import torch
 
 from mmauto.config import from_mapping
 from mmauto.data.image_columns import ImageArrays
+from mmauto.engine import train
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import Setup, TrialJob
+from mmauto.engine.packed.form import Alone, Form
 from mmauto.engine.train import Pack
 from mmauto.registry import Registry
 from mmauto.space import defaults
@@ -62,8 +65,12 @@ def test_encoders_that_are_worth_it_train_on_all(
     assert torch.get_num_threads() == 1
 
 
-def test_convolutions_train_on_all(
-    setup: Setup, registry: Registry, make_job: Callable[..., TrialJob], seen: list[int]
+def test_convolutions_train_on_all_and_their_packs_are_measured_so(
+    setup: Setup,
+    registry: Registry,
+    make_job: Callable[..., TrialJob],
+    seen: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = len(setup.splits.train) + len(setup.splits.valid) + len(setup.splits.test)
     drawn = np.random.default_rng(0).integers(256, size=(rows, 8, 8, 3)).astype(np.uint8)
@@ -71,10 +78,17 @@ def test_convolutions_train_on_all(
     whole = replace(setup, dataset=replace(setup.dataset, columns=columns), training_threads=2)
     own = defaults(registry.encoder("small_cnn").space(setup.task))
     params = {"left/encoder": "small_cnn", **{f"left/small_cnn/{n}": v for n, v in own.items()}}
-    job = make_job(epochs=1, params=params)
-    (outcome,) = Executor(whole, registry).run_pack([job], go_on)
-    assert outcome.failure is None
-    assert seen == [2]
+    measured: list[int] = []
+
+    def chosen(*given: Any) -> Form:
+        measured.append(torch.get_num_threads())
+        return Alone(*given[:2])
+
+    monkeypatch.setattr(train, "choose", chosen)
+    jobs = [make_job(place, pack="p", epochs=1, params=params) for place in range(2)]
+    for outcome in Executor(whole, registry).run_pack(jobs, go_on):
+        assert outcome.failure is None
+    assert seen == measured == [2]
 
 
 @pytest.mark.parametrize(("workers", "each"), [(1, 8), (2, 4), (3, 2), (16, 1)])

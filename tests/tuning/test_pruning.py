@@ -132,6 +132,6 @@ def test_optunas_pruners_are_fed_and_prune(name: str) -> None:
     ]
     asked = {100 + t: {"train/lr": 0.5 + t / 100} for t in range(6)}
     curves = {trial: [0.5 - trial / 1000] * 10 for trial in asked}
-    trained = drive(OptunaPruner(name, arm, True, stored, asked, 10), curves)
+    trained = drive(OptunaPruner(name, arm, True, 10, stored, asked, {}), curves)
     assert min(trained.values()) < 10
     assert max(trained.values()) == 10  # the last one is kept

@@ -94,10 +94,12 @@ def open_store(folder: Path, arms: Sequence[Arm], facts: dict[str, Any]) -> Stud
     return StudyStore.create(folder, "s", {}, TASK, facts, {}, "", views)
 
 
-def search(folder: Path, runner: Made, **facts: Any) -> list[tuple[Any, ...]]:
+def search(
+    folder: Path, runner: Made, pruner: str = "halving", **facts: Any
+) -> list[tuple[Any, ...]]:
     """Run or continue a search; what is stored of each trial."""
     store = StudyStore.open(folder) or open_store(folder, [ARM], facts)
-    config = from_mapping({"task": "t", "name": "s", "trials": 24, "epochs": 20})
+    config = from_mapping({"task": "t", "name": "s", "trials": 24, "epochs": 20, "pruner": pruner})
     clock = Clock(None, time.monotonic())
     hunt = Search(store, [ARM], config, Crew([runner]), Watcher(), 1000, True, clock)
     runner.done = hunt.ended
@@ -215,23 +217,28 @@ def test_every_generation_saves_epochs_and_the_first_has_a_complete_trial(tmp_pa
         assert sum(len(curve) for *_, curve in found[first : first + 8]) <= 8 * 20 / 3
 
 
+@pytest.mark.parametrize("fails_at", [4, 8], ids=["between rungs", "at a rung"])
 @pytest.mark.parametrize("stop", [None, 5])
-def test_the_failure_of_the_best_leaves_a_survivor(tmp_path: Path, stop: int | None) -> None:
+def test_the_failure_of_the_best_leaves_a_survivor(
+    tmp_path: Path, stop: int | None, fails_at: int
+) -> None:
     if stop:
         with pytest.raises(Stopped):
-            search(tmp_path, Made(stop, fails_at=4))
-    found = search(tmp_path, Made(fails_at=4))[:8]
+            search(tmp_path, Made(stop, fails_at))
+    found = search(tmp_path, Made(fails_at=fails_at))[:8]
     assert sorted(state for _, state, *_ in found) == ["complete", "failed", *["pruned"] * 6]
 
 
-@pytest.mark.parametrize("stop", [3, 8, 13, 23])
+@pytest.mark.parametrize("pruner", ["halving", "median", "hyperband"])
+@pytest.mark.parametrize("stop", [3, 8, 13, 19, 23])
 def test_a_search_that_was_killed_asks_and_prunes_as_an_undisturbed_one(
-    tmp_path: Path, stop: int
+    tmp_path: Path, stop: int, pruner: str
 ) -> None:
-    whole = search(tmp_path / "whole", Made())
+    whole = search(tmp_path / "whole", Made(), pruner=pruner)
     with pytest.raises(Stopped):
-        search(tmp_path / "killed", Made(stop))
-    assert search(tmp_path / "killed", Made()) == whole
+        search(tmp_path / "killed", Made(stop), pruner=pruner)
+    assert search(tmp_path / "killed", Made(), pruner=pruner) == whole
+    assert "pruned" in {state for _, state, *_ in whole}
 
 
 def test_a_study_begins_with_what_an_earlier_one_offers(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -81,6 +82,16 @@ def test_every_sampler_gives_admissible_reproducible_points(sampler: str, pack: 
     assert [trial.params for trial in one] == [trial.params for trial in two]
     assert all(SPACE[name].admits(value) for trial in one for name, value in trial.params.items())
     assert len({tuple(trial.params.values()) for trial in one}) == 24
+
+
+@pytest.mark.parametrize("state", ["failed", "pruned"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp"])
+def test_every_sampler_asks_where_no_trial_was_trained_to_its_end(sampler: str, state: str) -> None:
+    value = 0.5 if state == "pruned" else None
+    first = play("random", 1, make_arm())
+    stored = [replace(trial, state=state, value=value) for trial in first]
+    found = ask(make_arm(), config(sampler=sampler), True, stored, range(5, 10))
+    assert len({tuple(params.values()) for params in found}) == 5
 
 
 def test_asking_again_from_the_same_store_asks_the_same() -> None:
