@@ -15,11 +15,12 @@ from mmauto.config_space import MOST_NAME
 from mmauto.errors import ConfigError, unknown
 from mmauto.storage import without_password
 
-NOT_IDENTITY = {
-    "name", "out", "storage",
-    "time", "trial_timeout", "workers", "probe_rows", "subgroup", *ENGINE_SETTINGS,
-}  # fmt: skip
-"""Settings that may differ when a study continues: they do not change what a trial means."""
+KEPT = ("time", "trial_timeout", "workers", "probe_rows", "subgroup")
+"""Settings that may differ when a study continues: they do not change what a trial means. Unless
+they are given anew they are those of its ``study.toml``."""
+
+NOT_IDENTITY = {"name", "out", "storage", *KEPT, *ENGINE_SETTINGS}
+"""Settings that are not compared when a study continues."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from mmauto.errors import ConfigError, StoreError, unknown
 from mmauto.findings import Finding, RoleGuess
 from mmauto.store.place import is_study, storage_of
 from mmauto.store.study import StudyStore
-from mmauto.toml import read_toml
-from mmauto.tuning.record import write_study_toml
+from mmauto.tuning.record import kept_settings, write_study_toml
 from mmauto.tuning.watch import Watcher
 from mmauto.views import ArmView, StudyView, TrialView
 
@@ -55,11 +54,12 @@ def slowest(folder: Path) -> str:
 
 def stored_config(folder: Path) -> StudyConfig:
     """The configuration of the whole, with what the first fold found in the data."""
-    stored, storage = next(
-        (dict(store.config), storage_of(store.folder)) for _, store in fold_stores(folder)
-    )
-    own = {"fold": 0, "name": folder.name, "out": str(folder.parent), "storage": storage}
-    return from_mapping({**stored, **own})
+    stored, part = next((dict(store.config), store.folder) for _, store in fold_stores(folder))
+    kept = kept_settings(part / "study.toml")
+    if "time" in kept:
+        kept["time"] *= stored["folds"]
+    own = {"fold": 0, "name": folder.name, "out": str(folder.parent), "storage": storage_of(part)}
+    return from_mapping({**stored, **kept, **own})
 
 
 def unfinished(config: StudyConfig, watcher: Watcher) -> Iterator[tuple[StudyConfig, Watcher]]:
@@ -139,11 +139,8 @@ def best_model(folder: Path, arm: str | None) -> tuple[int, str]:
 
 def write_whole(folder: Path) -> None:
     """Write ``study.toml`` of the whole: a study file that `mmauto search` reads."""
-    first, about = next((fold, dict(one.environment)) for fold, one in fold_stores(folder))
-    # unlike the database, the first fold's file also has what may change when a study continues
-    part = from_mapping(read_toml(folder / "folds" / str(first) / "study.toml"))
-    time = None if part.time is None else part.time * part.folds
-    write_study_toml(folder / "study.toml", replace(part.whole, time=time), about, "")
+    about = next(dict(one.environment) for _, one in fold_stores(folder))
+    write_study_toml(folder / "study.toml", stored_config(folder), about, "")
 
 
 class _OneFold(Watcher):

@@ -9,11 +9,12 @@ from typing import Any
 
 from mmauto import folds
 from mmauto.conduct import conduct
-from mmauto.config import StudyConfig, from_mapping
+from mmauto.config import StudyConfig, from_mapping, plain
 from mmauto.data.frames import keep_frame
 from mmauto.registry import Registry, load_registry
 from mmauto.store.place import is_study
 from mmauto.study import Study, stored
+from mmauto.tuning.record import kept_settings
 from mmauto.tuning.watch import Watcher
 
 
@@ -43,14 +44,22 @@ def _kept_frame(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": str(path), "name": config.name, "image_folder": folder}
 
 
-def resume(folder: Path, watcher: Watcher | None = None) -> Study:
-    """Continue a stored study to its own totals."""
+def resume(folder: Path, watcher: Watcher | None = None, **changes: Any) -> Study:
+    """Continue a stored study to its own totals, as it was configured.
+
+    Args:
+        changes: other values of what may change when a study continues, e.g. ``workers=4``.
+
+    Raises:
+        MmautoError: there is no such study, or a change cannot be used.
+    """
     if folds.fold_states(folder):
-        return run(folds.stored_config(folder), watcher or Watcher())
-    with closing(stored(folder)) as store:
-        kept = dict(store.config)
-    config = from_mapping({**kept, "name": folder.name, "out": str(folder.parent)})
-    return run(config, watcher or Watcher())
+        settings = plain(folds.stored_config(folder))
+    else:
+        with closing(stored(folder)) as store:
+            settings = {**store.config, **kept_settings(folder / "study.toml")}
+        settings |= {"name": folder.name, "out": str(folder.parent)}
+    return run(from_mapping({**settings, **changes}), watcher or Watcher())
 
 
 def run(config: StudyConfig, watcher: Watcher) -> Study:

@@ -112,7 +112,12 @@ def _choice(options: tuple[str, ...]) -> click.Choice[str]:
     metavar="URL",
     help="A database that several studies share, e.g. postgresql+psycopg://user@host/database.",
 )
-@click.option("--resume", metavar="NAME", help="Continue the study NAME as it was configured.")
+@click.option(
+    "--resume",
+    metavar="NAME",
+    help="Continue the study NAME as it was configured; its time, "
+    "workers, timeout, probe rows and subgroups may be given anew.",
+)
 @click.option("--quiet", is_flag=True, help="Print the result only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -134,7 +139,8 @@ def command(
     try:
         with live_display(quiet or as_json) as watcher:
             if resume is not None:
-                found = run.resume(Path(given.get("out", "studies")) / resume, watcher)
+                folder = Path(given.get("out", "studies")) / resume
+                found = run.resume(folder, watcher, **settings[0])
             else:
                 found = run.run(config.from_mapping(*settings), watcher)
     except ConfigError as error:
@@ -164,13 +170,14 @@ def settings_of(
         ConfigError: a resumed study is given settings of another one.
     """
     if resume is not None:
-        if file is not None or set(given) - {"out"}:
-            odd = ", ".join(f"--{key.replace('_', '-')}" for key in given if key != "out")
+        fixed = [key for key in given if key not in config.NOT_IDENTITY - {"name", "storage"}]
+        if file is not None or fixed:
+            odd = ", ".join(f"--{key.replace('_', '-')}" for key in fixed)
             raise ConfigError(
                 f"--resume continues a study as it was configured, {odd or file} was given beside "
                 "it; leave that out, or start a new study with --name"
             )
-        return {}, ""
+        return {key: value for key, value in given.items() if key != "out"}, ""
     if file is None:
         return given, ""
     values = read_toml(file)

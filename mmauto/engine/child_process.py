@@ -14,6 +14,8 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener
 from typing import IO, Any, Protocol
 
@@ -48,7 +50,7 @@ class Child(Protocol):
     """The other end of an executor: whoever runs `mmauto.engine.child.serve`."""
 
     def connect(self, setup: Setup) -> None:
-        """Wait for the child and hand it the setup."""
+        """Wait for the child and hand it the setup; raises LostExecutorError where it is lost."""
 
     def send(self, message: Any) -> None:
         """Say something to it; raises LostExecutorError where it is gone."""
@@ -83,8 +85,9 @@ class ChildProcess:
             text=True,
         )
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([self.listener.address, key.hex()]) + "\n")
-        self.process.stdin.flush()
+        # connect() tells of a child that is gone already
+        with suppress(BrokenPipeError), self.process.stdin as line:
+            line.write(json.dumps([self.listener.address, key.hex()]) + "\n")
         self.connection: Connection | None = None
         self.oom_kills = oom_kills()
 
@@ -93,6 +96,7 @@ class ChildProcess:
 
         Raises:
             MmautoError: the child cannot start at all, so no trial ever could.
+            LostExecutorError: it was killed before it had the setup.
         """
         # accept() has no timeout: ask the listening socket whether the child has come
         from multiprocessing.connection import wait
@@ -107,12 +111,12 @@ class ChildProcess:
                     f"last words: {self.tail() or 'none'}"
                 )
             if self.process.poll() is not None:
-                raise MmautoError(
-                    "the executor's process must start, it ended with exit code "
-                    f"{self.process.returncode}; its last words: {self.tail() or 'none'}"
-                )
-        self.connection = self.listener.accept()
-        self.send(setup)
+                raise self._not_started()
+        try:
+            self.connection = self.listener.accept()
+            self.connection.send(setup)
+        except (OSError, EOFError, AuthenticationError):
+            raise self._not_started() from None
 
     def send(self, message: Any) -> None:
         """See `Child.send`."""
@@ -142,7 +146,17 @@ class ChildProcess:
         except (EOFError, OSError):
             raise self._lost() from None
 
-    def _lost(self) -> LostExecutorError:
+    def _not_started(self) -> MmautoError | LostExecutorError:
+        """A child that ended by itself would do so again, one that was killed may not."""
+        lost = self._lost("while it started")
+        if self.process.returncode < 0:
+            return lost
+        return MmautoError(
+            "the executor's process must start, it ended with exit code "
+            f"{self.process.returncode}; its last words: {lost.log or 'none'}"
+        )
+
+    def _lost(self, when: str = "while this trial ran") -> LostExecutorError:
         timer = threading.Timer(GRACE, self.process.kill)  # hung up, but alive
         timer.start()
         peak = wait(self.process)
@@ -151,7 +165,7 @@ class ChildProcess:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         return LostExecutorError(
             "killed",
-            f"the executor's process ended with {how} while this trial ran"
+            f"the executor's process ended with {how} {when}"
             + (f" ({self._why()})" if code == -9 else ""),
             self.tail(), peak,
         )  # fmt: skip
@@ -170,8 +184,6 @@ class ChildProcess:
         """See `Child.kill`."""
         self.process.kill()
         self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
         if self.connection is not None:
             self.connection.close()
         self.listener.close()

@@ -140,10 +140,20 @@ def remembered(
     file = folder / FORMS / f"{digest(whole)[:40]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{file}.lock"):
-        if not file.exists():
+        form = _read(file)
+        if form is None:
             form, rates = measure()
             found = {**whole, "form": form, "rows_per_second": rates}
             fresh = file.with_suffix(f".{os.getpid()}")
             fresh.write_text(json.dumps(found, indent=1))
             fresh.replace(file)
-    return str(json.loads(file.read_text())["form"])
+    return form
+
+
+def _read(file: Path) -> str | None:
+    """The form that was measured; None where it was not, or the file is damaged."""
+    try:
+        form = json.loads(file.read_text())["form"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return form if form in (PLAIN, FOLDED, BF16) else None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
-PATIENCE = 20.0
+PATIENCE = 5.0
 """Seconds between two words of one who waits."""
 
 

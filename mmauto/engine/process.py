@@ -9,10 +9,15 @@ from typing import Any, ClassVar
 from mmauto.answered import Shown
 from mmauto.engine.child_process import Child, ChildProcess, LostExecutorError
 from mmauto.engine.jobs import ExplainJob, Outcome, ProbeJob, Report, Runner, Setup, TrialJob
+from mmauto.errors import MmautoError
 from mmauto.views import Costs, Failure, Predictions
 
 PACK_LIVES = 2
 """So many processes a pack may lose before its jobs run one by one."""
+
+STARTS = 5
+"""So many processes in a row may be lost while they start before the search ends; more than a job's
+lives, since that ends every job."""
 
 
 class ProcessExecutor(Runner):
@@ -43,10 +48,13 @@ class ProcessExecutor(Runner):
         self.child: Child | None = self._start()
 
     def use(self, setup: Setup) -> None:
-        """Give the data; every child gets it once."""
+        """Give the data; every child gets it once, one lost before that is started again later."""
         self.setup = setup
         if self.child is not None:
-            self.child.connect(setup)
+            try:
+                self.child.connect(setup)
+            except LostExecutorError:
+                self._end()
 
     def run_pack(self, jobs: Sequence[TrialJob], report: Report) -> Sequence[Outcome]:
         """Run the pack; where the child is lost, run what is left again, in the end one by one.
@@ -124,15 +132,12 @@ class ProcessExecutor(Runner):
     def _talk(self, work: Any, hear: Mapping[str, Callable[[Any], None]]) -> None:
         """Hand out work and hear what the child says until it has ended."""
         assert self.setup is not None, "use() comes first"
-        if self.closed:  # by another thread, while this one was asking for candidates
-            raise LostExecutorError("killed", "the search is being stopped", "")
+        self._heed_close()
         try:
-            if self.child is None:
-                self.child = self._start()
-                self.child.connect(self.setup)
-            self.child.send(work)
+            child = self.child or self._replacement(self.setup)
+            child.send(work)
             while True:
-                word, content = self.child.receive(self.silence)
+                word, content = child.receive(self.silence)
                 if word == "end":
                     return
                 if word == "say":
@@ -142,6 +147,33 @@ class ProcessExecutor(Runner):
         except BaseException:  # lost, or Ctrl-C in the coordinator: half-done work is void
             self._end()
             raise
+
+    def _replacement(self, setup: Setup) -> Child:
+        """A child with the setup, in place of one that was lost.
+
+        Raises:
+            MmautoError: several in a row were lost before they had it.
+        """
+        for _ in range(STARTS):
+            self.child = child = self._start()
+            self._heed_close()  # it came too early to find this child
+            try:
+                child.connect(setup)
+                return child
+            except LostExecutorError as error:
+                if self.closed:
+                    raise
+                lost = error
+                self._end()
+        raise MmautoError(
+            f"an executor must start, {STARTS} in a row did not: {lost}; its last words: "
+            f"{lost.log or 'none'}; free memory or use fewer --workers, then give the same "
+            "command again to continue"
+        )
+
+    def _heed_close(self) -> None:
+        if self.closed:  # by another thread, while this one was asking for candidates
+            raise LostExecutorError("killed", "the search is being stopped", "")
 
     def close(self) -> None:
         """End the child, at once and for good."""

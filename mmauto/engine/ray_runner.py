@@ -51,13 +51,6 @@ class RayExecutor(ProcessExecutor):
         self.cluster = cluster
         super().__init__(silence, say, done)
 
-    def use(self, setup: Setup) -> None:
-        """Give the data; an actor that was lost before it got any is started again later."""
-        try:
-            super().use(setup)
-        except LostExecutorError:
-            self._end()
-
     def _begin_again(self, lost: LostExecutorError, left: Sequence[TrialJob]) -> None:
         self.say(f"{NOTE}{lost}; what it ran, {_named(left)}, runs again")
 

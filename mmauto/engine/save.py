@@ -9,6 +9,7 @@ are fine-tuned.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -153,11 +155,12 @@ def _write(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, Tensor])
     for old in folder.glob("*.skops"):
         old.unlink()
     # clone: safetensors refuses tensors that share memory, and the model goes on being used
-    save_file(
-        {
-            n: t.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for n, t in arrays.items()
-        },
-        folder / "arrays.safetensors",
-    )
+    whole = torch.contiguous_format
+    tensors = {n: t.detach().cpu().clone(memory_format=whole) for n, t in arrays.items()}
+    try:
+        save_file(tensors, folder / "arrays.safetensors")
+    except SafetensorError as error:
+        if number := re.search(r"\(os error (\d+)\)", str(error)):  # e.g. a full disk
+            raise OSError(int(number[1]), str(error)) from error
+        raise
     (folder / "bundle.json").write_text(json.dumps(about, indent=1))

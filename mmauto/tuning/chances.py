@@ -22,8 +22,9 @@ def trials_each(store: StudyStore, arms: Sequence[Arm]) -> int:
         for trial in store.trials()
         if trial.state != "running" and FINETUNE not in trial.params
     )
-    counts = [ended[arm.name] for arm in arms if not arm.once and arm.name not in parked]
-    return min((count for count in counts if count), default=1)
+    searched = [arm.name for arm in arms if not arm.once and ended[arm.name]]
+    going_on = [name for name in searched if name not in parked]
+    return min((ended[name] for name in going_on or searched), default=1)
 
 
 def eligible(trials: Sequence[TrialView], most: int) -> list[TrialView]:

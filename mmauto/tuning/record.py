@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmauto.config import StudyConfig, plain
-from mmauto.toml import write_toml
+from mmauto.config import KEPT, StudyConfig, plain
+from mmauto.toml import read_toml, write_toml
 from mmauto.version import __version__
 
 PACKAGES = (
@@ -54,6 +54,16 @@ def command(config: StudyConfig) -> str:
         text = ",".join(value) if isinstance(value, list) else str(value)
         words += [f"--{item.name.replace('_', '-')}", text]
     return shlex.join(words)
+
+
+def kept_settings(file: Path) -> dict[str, Any]:
+    """Those of `KEPT` that a ``study.toml`` has; none where there is no file.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    values = read_toml(file) if file.exists() else {}
+    return {name: values[name] for name in KEPT if name in values}
 
 
 def write_study_toml(

@@ -81,6 +81,8 @@ class Search:
                 self.history[trial.arm][trial.index] = trial
                 if trial.state != "running":
                     self.watcher.ended(trial)
+        if self.confirmed:  # arms that the time had cut short stay so: the others were chosen by it
+            self.confirmed |= {name for name, known in self.history.items() if known}
         every = range(math.ceil(self.config.trials / self.config.generation))
         # with a limit of time, arms stay abreast: its end finds none more than a generation ahead
         stints = [every] if self.clock.limit is None else [range(g, g + 1) for g in every]
@@ -109,6 +111,7 @@ class Search:
         members = [history[number] for number in numbers]
         todo = [trial for trial in members if trial.state == "running"]
         if not todo:
+            self._park(arm)  # a kill may have come before it
             return
         pruner = self._pruner(arm, members, todo)
 

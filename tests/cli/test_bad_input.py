@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import mmauto.run
 import mmauto.tuning.runners
 from mmauto.cli.main import main
+from mmauto.config import StudyConfig
 from mmauto.engine.jobs import Outcome, Report, Runner, Setup, TrialJob
 
 TABLE = ["--data", "data.csv", "--target", "label", "--text", "note"]
@@ -232,6 +234,21 @@ def test_a_resumed_study_keeps_its_flags(fails: Fails) -> None:
     assert "--resume continues a study as it was configured" in message
     assert "--class-weights" in message
     assert "--trials" in message
+
+
+def test_a_resumed_study_takes_what_may_change(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[StudyConfig] = []
+
+    def stop(config: StudyConfig, watcher: object) -> None:
+        given.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mmauto.run, "run", stop)
+    with pytest.raises(SystemExit):
+        main(["search", "--resume", "s", "--workers", "3", "--time", "2m"])
+    assert [(one.name, one.workers, one.time) for one in given] == [("s", 3, 120.0)]
 
 
 def test_a_resumed_study_takes_no_file(fails: Fails) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from mmauto.engine.bundle import Bundle
 from mmauto.engine.executor import Executor
@@ -62,6 +63,26 @@ def test_a_loaded_control_predicts_the_same(
     for name, expected in outcome.test.items():
         difference = np.abs(found[name] - expected)
         assert np.median(difference) < 2e-2  # a tree may split a float16 value the other way
+
+
+def test_a_full_disk_is_told_from_a_fault_of_the_model(
+    make_job: Make,
+    setup: Setup,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which would be final, where a disk can be cleared and the study continued."""
+    words = "Error while serializing: I/O error: No space left on device (os error 28)"
+
+    def full(*given: object) -> None:
+        raise SafetensorError(words)
+
+    monkeypatch.setattr("mmauto.engine.save.save_file", full)
+    job = replace(make_job(epochs=1), bundle=str(tmp_path / "bundle"))
+    (outcome,) = Executor(setup, registry).run_pack([job], go_on)
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "disk"
 
 
 def test_nothing_in_a_bundle_is_a_pickle(

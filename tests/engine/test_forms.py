@@ -212,6 +212,18 @@ def test_a_form_is_measured_once_for_an_encoder(tmp_path: Path) -> None:
     assert first["rows_per_second"] == {"plain": 1.0, "bf16": 2.0}
 
 
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"form": "other"}'])
+def test_a_damaged_file_is_measured_again(tmp_path: Path, damage: str) -> None:
+    def measure() -> tuple[str, dict[str, float]]:
+        return BF16, {}
+
+    remembered(tmp_path, {"encoder": "a"}, measure)
+    (file,) = (tmp_path / "forms").glob("*.json")
+    file.write_text(damage)
+    assert remembered(tmp_path, {"encoder": "a"}, measure) == BF16
+    assert json.loads(file.read_text())["form"] == BF16
+
+
 @pytest.mark.parametrize("change", ["torch", "threads", "has_bf16"])
 def test_another_machine_measures_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ import pytest
 from mmauto.engine.child_process import ChildProcess, LostExecutorError
 from mmauto.engine.executor import Executor
 from mmauto.engine.jobs import Outcome, Setup, TrialJob
-from mmauto.engine.process import ProcessExecutor
+from mmauto.engine.process import STARTS, ProcessExecutor
 from mmauto.engine.system_memory import oom_kills, peak_of
+from mmauto.errors import MmautoError
 from mmauto.registry import Registry
 
 Make = Callable[..., TrialJob]
@@ -85,6 +88,116 @@ def test_one_kill_from_outside_costs_no_trial(remote: ProcessExecutor, make_job:
 
     (outcome,) = remote.run_pack([make_job(0)], kill)
     assert (killed, outcome.state) == ([0], "complete")
+
+
+def end(child: ChildProcess) -> None:
+    child.process.kill()
+    child.process.wait()
+
+
+def end_at_once(child: ChildProcess) -> None:
+    """Before it has imported anything."""
+    end(child)
+
+
+def end_in_handshake(child: ChildProcess) -> None:
+    """While the coordinator reads the data."""
+    listening: Any = child.listener
+    assert wait([listening._listener._socket], timeout=60)
+    end(child)
+
+
+def end_before_setup(child: ChildProcess) -> None:
+    """Between the handshake and the setup."""
+    accept = child.listener.accept
+
+    def accept_and_end() -> Any:
+        connection = accept()
+        end(child)
+        return connection
+
+    child.listener.accept = accept_and_end  # type: ignore[method-assign]
+
+
+@pytest.mark.fault("kill")
+@pytest.mark.parametrize("kill", [end_at_once, end_in_handshake, end_before_setup])
+def test_a_child_that_is_killed_before_it_has_the_setup_is_started_again(
+    setup: Setup, registry: Registry, make_job: Make, kill: Callable[[ChildProcess], None]
+) -> None:
+    executor = ProcessExecutor()
+    try:
+        assert isinstance(executor.child, ChildProcess)
+        kill(executor.child)
+        executor.use(setup)
+        (outcome,) = executor.run_pack([make_job(0)], go_on)
+    finally:
+        executor.close()
+    assert outcome.state == "complete"
+
+
+class Births:
+    """Stands for `subprocess.Popen` and kills as many processes as it is told to as they start."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.begin, self.killed, self.deaths = subprocess.Popen, 0, 0
+        monkeypatch.setattr(subprocess, "Popen", self)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        process = self.begin(*args, **options)
+        if self.killed < self.deaths:
+            self.killed += 1
+            process.kill()
+            process.wait()
+        return process
+
+
+@pytest.mark.fault("kill")
+def test_replacements_that_are_killed_while_they_start_cost_no_trial(
+    remote: ProcessExecutor, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    births = Births(monkeypatch)
+
+    def kill(epoch: int, values: Mapping[int, float]) -> Mapping[int, bool]:
+        if not births.deaths:
+            births.deaths = STARTS - 1
+            assert isinstance(remote.child, ChildProcess)
+            end(remote.child)
+        return dict.fromkeys(values, True)
+
+    outcomes = remote.run_pack([make_job(0), make_job(1)], kill)
+    assert [outcome.state for outcome in outcomes] == ["complete", "complete"]
+    assert births.killed == STARTS - 1
+
+
+@pytest.mark.fault("kill")
+def test_children_that_are_all_killed_while_they_start_end_the_search_with_a_sentence(
+    remote: ProcessExecutor, make_job: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    births = Births(monkeypatch)
+    births.deaths = 100
+    assert isinstance(remote.child, ChildProcess)
+    end(remote.child)
+    message = (
+        rf"must start, {STARTS} in a row did not: the executor's process ended with signal 9 while "
+        r"it started \(out of memory, or killed by hand\); its last words: none; free memory or use"
+    )
+    with pytest.raises(MmautoError, match=message):
+        remote.run_pack([make_job(0), make_job(1)], go_on)
+    assert (births.killed, remote.child) == (STARTS, None)
+
+
+def test_a_child_that_ends_by_itself_while_it_starts_is_not_started_again(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = subprocess.Popen
+    command = [sys.executable, "-c", "import sys; sys.exit('no torch')"]
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: begin(command, **options))
+    executor = ProcessExecutor()
+    try:
+        with pytest.raises(MmautoError, match=r"ended with exit code 1; its last words: no torch"):
+            executor.use(setup)
+    finally:
+        executor.close()
 
 
 @pytest.mark.slow

@@ -198,6 +198,9 @@ def test_a_parked_arm_holds_nobody_back(store: StudyStore) -> None:
     assert trials_each(store, ARMS) == 2
     store.set_arm("third", parked=1)
     assert trials_each(store, ARMS) == 3
+    for name in VALUES:
+        store.set_arm(name, parked=1)
+    assert trials_each(store, ARMS) == 2  # none is left: they are compared with each other
 
 
 @pytest.mark.parametrize("stop", [0, 1, 2])

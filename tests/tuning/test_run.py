@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,40 @@ def test_an_arm_that_only_fails_is_parked_and_the_note_tells_how_to_go_on(
     assert "a search under another --name tries it again" in note
     search(tmp_path, runner)  # continued: it stays where it is
     assert len(runner.jobs) == 8
+
+
+def test_a_kill_before_an_arm_is_parked_gives_it_no_further_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Failing()
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "_park", stopped)
+        with pytest.raises(Stopped):
+            search(tmp_path, runner)
+    search(tmp_path, runner)
+    assert len(runner.jobs) == 8
+
+
+def stopped(*given: object) -> None:
+    raise Stopped
+
+
+def test_once_an_arm_is_confirmed_those_that_time_cut_short_stay_so(tmp_path: Path) -> None:
+    """The confirmed one was chosen among as many trials as they had."""
+    arms = [replace(ARM, view=ArmView(name, "fusion", name, "early", "")) for name in ("a", "b")]
+    with closing(open_store(tmp_path, arms, {})) as store:
+        params = {"fusion/width": 16, "train/lr": 1e-3, "train/batch_size": 50}
+        for name, count in (("a", 16), ("b", 8)):
+            trials = [NewTrial(name, "search", n // 8, n, 0, params) for n in range(count)]
+            for identity in store.begin(trials):
+                store.finish(Outcome(identity, "complete", 0.5, 0, (0.5,)))
+        store.begin([NewTrial("a", "confirm", 0, 0, 1, {}, 1)])
+        store.flush()
+        config = from_mapping({"task": "t", "name": "s", "trials": 24, "time": 3600.0})
+        runner = Made()
+        clock = Clock(None, time.monotonic())
+        Search(store, arms, config, Crew([runner]), Watcher(), 1000, True, clock).run()
+        assert not runner.jobs
 
 
 def test_an_arm_that_was_confirmed_gets_no_further_trials(tmp_path: Path) -> None:
