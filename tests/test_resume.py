@@ -19,7 +19,9 @@ from mmauto.values import TargetSpec, TaskView
 KEPT = {
     "time": 600.0, "trial_timeout": 3600.0, "workers": 3, "probe_rows": 0, "subgroup": ["site"],
 }  # fmt: skip
-TASK = TaskView("t", {"left": "tabular"}, {"y": TargetSpec("binary", ("a", "b"))}, "y", "accuracy")
+TASK = TaskView(
+    "t", {"left": "tabular"}, {"y": TargetSpec("y", "binary", ("a", "b"))}, "y", "accuracy"
+)
 
 
 def begin(config: StudyConfig) -> None:

@@ -54,15 +54,25 @@ def connect(url: str) -> Engine:
     return _opened(url, make=True)[0]
 
 
-def found(url: str) -> Engine | None:
+def found(url: str, begun: bool = False) -> Engine | None:
     """As `connect`, but None, and nothing is written, where the database has no studies' tables.
+
+    Args:
+        begun: a study is said to be there, so a file that has only others' tables is an error.
 
     Raises:
         StoreError: as `connect`.
     """
     file = make_url(url)
-    if file.get_backend_name() == "sqlite" and _empty(Path(str(file.database))):
-        return None  # opening it would make it a database
+    if file.get_backend_name() == "sqlite":
+        path = Path(str(file.database))
+        if _empty(path):
+            return None  # opening it would make it a database
+        if _foreign(path):
+            if begun:
+                remedy = "restore it from a copy, or choose another --name"
+                raise _no_database(url, "its tables are not mmauto's", remedy)
+            return None
     engine, there = _opened(url, make=False)
     if there:
         return engine
@@ -108,6 +118,19 @@ def _empty(path: Path) -> bool:
     return not path.exists() or path.stat().st_size == 0
 
 
+def _foreign(path: Path) -> bool:
+    """Whether a file holds others' tables alone; to look changes neither it nor its log."""
+    # without a log, only a file that counts as immutable gets none
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "immutable=1"
+    query = "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as file:
+            names = {name for (name,) in file.execute(query)}
+    except sqlite3.DatabaseError:  # who opens it hears why
+        return False
+    return bool(names) and schema.schema.name not in names
+
+
 def _untouched(url: URL) -> URL:
     """A file in a folder that cannot be written is read as it is: a log beside it is impossible."""
     path = Path(str(url.database))
@@ -121,7 +144,6 @@ def _pragmas(connection: sqlalchemy.engine.interfaces.DBAPIConnection, _: object
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {BUSY_SECONDS * 1000:.0f}",
-        "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
     ):
@@ -149,20 +171,32 @@ def _opened(url: str, make: bool) -> tuple[Engine, bool]:
             else "see that its server runs and lets you in: a password comes from the URL of "
             "--storage, or for PostgreSQL from PGPASSWORD or ~/.pgpass"
         )
-        raise StoreError(
-            f"a study needs a database that can be read and written, {url} is not one: "
-            f"{reason(error)}; {remedy}"
-        ) from error
+        raise _no_database(url, reason(error), remedy) from error
     except StoreError:
         engine.dispose()
         raise
 
 
+def _no_database(url: str, why: str, remedy: str) -> StoreError:
+    return StoreError(
+        f"a study needs a database that can be read and written, {url} is not one: {why}; {remedy}"
+    )
+
+
 def _prepared(engine: Engine, url: str, make: bool) -> bool:
     with engine.connect() as connection:
         version = _version(connection, url)
-    if version == schema.VERSION or (version is None and not make):
-        return version is not None
+    if version is None and not make:
+        return False
+    if version != schema.VERSION:
+        _brought_up(engine, url, version)
+    if engine.dialect.name == "sqlite":  # the file is ours, and remembers it
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    return True
+
+
+def _brought_up(engine: Engine, url: str, version: int | None) -> None:
     if version is not None and engine.dialect.name == "sqlite":
         _keep_copy(engine, version)
     with engine.begin() as connection:
@@ -175,7 +209,6 @@ def _prepared(engine: Engine, url: str, make: bool) -> bool:
         for step in range(version or schema.VERSION, schema.VERSION):
             MIGRATIONS[step](connection)
             connection.execute(text(f"UPDATE {schema.schema.name} SET version = {step + 1}"))
-    return True
 
 
 def _version(connection: Connection, url: str) -> int | None:
@@ -183,11 +216,11 @@ def _version(connection: Connection, url: str) -> int | None:
     if not inspect(connection).has_table(schema.schema.name):
         return None
     row = connection.execute(select(schema.schema.c.version, schema.schema.c.written_by)).first()
-    if row is not None and row.version > schema.VERSION:
+    if row is not None and row.version not in range(1, schema.VERSION + 1):
         raise StoreError(
             f"this mmauto {__version__} reads schema {schema.VERSION}, {url} has schema "
             f"{row.version}, written by mmauto {row.written_by}; upgrade mmauto to continue the "
-            "study"
+            "study, or restore it from a copy"
         )
     return None if row is None else row.version
 

@@ -43,7 +43,7 @@ def lasting(
                 return work(connection)
         except IntegrityError:
             raise
-        except ValueError as error:  # JSON that is none: the file was written over
+        except (ValueError, RecursionError) as error:  # JSON that is none, or too deep
             raise unusable(engine, error, purpose) from error
         except DBAPIError as error:
             until = until or time.monotonic() + LOST_SECONDS

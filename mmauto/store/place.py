@@ -5,13 +5,16 @@ from __future__ import annotations
 import secrets
 import socket
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
+from sqlalchemy.exc import ArgumentError
 
 from mmauto.errors import StoreError
 from mmauto.store.database import found, sqlite_url
+from mmauto.store.lasting import lasting
 from mmauto.store.schema import studies
 from mmauto.toml import write_toml
 
@@ -51,12 +54,14 @@ def place_of(folder: Path) -> Place | None:
     note = folder / ELSEWHERE
     if note.exists():
         try:
-            return Place(**tomllib.loads(note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            place = Place(**tomllib.loads(note.read_text(encoding="utf-8")))
+            make_url(place.url)
+        except (OSError, ValueError, TypeError, ArgumentError) as error:
             raise StoreError(
                 f"{note} must say where a study is stored, it cannot be read ({error}); restore it "
                 "from a copy"
             ) from error
+        return place
     return Place(sqlite_url(folder / FILE)) if (folder / FILE).exists() else None
 
 
@@ -83,11 +88,17 @@ def home(folder: Path, place: Place) -> dict[str, str]:
     return {"token": place.token, "folder": f"{socket.gethostname()}:{folder.absolute()}"}
 
 
+def noted(facts: object) -> Mapping[str, object]:
+    """What `home` left among a study's facts; empty where it has a database of its own."""
+    left = facts.get(HOME) if isinstance(facts, dict) else None
+    return left if isinstance(left, dict) else {}
+
+
 def taken(name: str, url: str, facts: object) -> StoreError:
     """The sentence for a name that another folder's study has in a shared database."""
-    owner = facts.get(HOME, {}).get("folder", "") if isinstance(facts, dict) else ""
+    owner = noted(facts).get("folder") or "another folder"
     return StoreError(
-        f"a database holds one study of a name, {url} has {name!r} of {owner or 'another folder'}; "
+        f"a database holds one study of a name, {url} has {name!r} of {owner}; "
         "choose another --name"
     )
 
@@ -111,9 +122,8 @@ def settle(folder: Path, name: str, storage: str) -> str:
         return place.url if place.study else ""
     engine = found(storage) if storage else None
     if engine is not None:
-        with engine.connect() as connection:
-            facts = connection.execute(select(studies.c.facts).where(studies.c.name == name))
-            other = facts.first()
+        query = select(studies.c.facts).where(studies.c.name == name)
+        other = lasting(engine, lambda connection: connection.execute(query).first())
         engine.dispose()
         if other is not None:
             raise taken(name, storage, other.facts)

@@ -11,9 +11,10 @@ from sqlalchemy import Engine, Row, Select, select
 
 from mmauto.store.files import SUBGROUPS, TRUTH, load_arrays, under
 from mmauto.store.lasting import lasting
-from mmauto.store.rows import failure_of, history, task_of
+from mmauto.store.rows import costs_of, failure_of, history, params_of, task_of
 from mmauto.store.schema import arms, studies, trials
-from mmauto.views import ArmView, ConfirmationView, Costs, Predictions, TrialView
+from mmauto.store.shapes import CONFIG, ENVIRONMENT, FACTS, NUMBERS, Facts, shaped
+from mmauto.views import ArmView, ConfirmationView, Predictions, TrialView
 
 BEFORE: Mapping[str, Any] = {"pack": 1, "finetune": "none"}
 """Settings that studies were stored without, and what they were then; all others newer than a study
@@ -26,23 +27,29 @@ MOST_VALIDATED = 100
 class StudyReader:
     """A study's rows, and the prediction files in its folder, as values.
 
-    Every method raises StoreError where the database cannot be read.
+    Every method raises StoreError where the database cannot be read, or was altered.
 
     Args:
         row: of `mmauto.store.schema.studies`.
+
+    Attributes:
+        where: the database, for messages.
     """
 
     def __init__(self, engine: Engine, folder: Path, row: Row[Any]):
         # workers elsewhere may have another current folder
         self.engine, self.folder = engine, folder.absolute()
+        self.where = where = engine.url.render_as_string()
         self.id: int = row.id
         self.name: str = row.name
-        self.config: Mapping[str, Any] = {**BEFORE, **row.config}
-        self.facts: Mapping[str, Any] = row.facts
-        self.environment: Mapping[str, Any] = row.environment
+        self.config: Mapping[str, Any] = {**BEFORE, **shaped(row.config, CONFIG, "config", where)}
+        self.facts: Mapping[str, Any] = Facts(shaped(row.facts, FACTS, "facts", where), where)
+        self.environment: Mapping[str, Any] = shaped(
+            row.environment, ENVIRONMENT, "environment", where
+        )
         self.command: str = row.command
         self.created: float = row.created
-        self.task = task_of(row.task)
+        self.task = task_of(row.task, where)
 
     def flush(self) -> None:
         """Return when everything is on disk; a reader has nothing to write."""
@@ -62,9 +69,13 @@ class StudyReader:
         self.flush()
         query = select(arms).where(arms.c.study_id == self.id).order_by(arms.c.position)
         return [
-            ArmView(r.name, r.kind, r.component, r.stage, r.summary, r.importances, bool(r.parked))
+            ArmView(
+                r.name, r.kind, r.component, r.stage, r.summary,
+                shaped(r.importances, NUMBERS, f"arm {r.name}'s importances", self.where),
+                bool(r.parked),
+            )
             for r in self._all(query)
-        ]
+        ]  # fmt: skip
 
     def trials(self) -> list[TrialView]:
         """The trials of the search, in the order in which they were asked."""
@@ -72,9 +83,9 @@ class StudyReader:
         curves, losses = history(self.engine, self.id, "search")
         return [
             TrialView(
-                r.id, r.arm, r.generation, r.number, r.state, r.params, r.value, r.best_epoch,
-                curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started, failure_of(r),
-                Costs(**r.costs),
+                r.id, r.arm, r.generation, r.number, r.state, params_of(r, self.where), r.value,
+                r.best_epoch, curves.get(r.id, ()), losses.get(r.id, ()), r.seconds, r.started,
+                failure_of(r), costs_of(r, self.where),
             )
             for r in rows
         ]  # fmt: skip
@@ -90,9 +101,9 @@ class StudyReader:
             predicted = load_arrays(self.folder / r.predictions) if r.predictions else {}
             found.append(
                 ConfirmationView(
-                    r.arm, r.number, r.source, r.params, r.value, curves.get(r.id, ()),
-                    under("valid/", predicted), under("test/", predicted),
-                    Costs(**r.costs), failure_of(r),
+                    r.arm, r.number, r.source, params_of(r, self.where), r.value,
+                    curves.get(r.id, ()), under("valid/", predicted), under("test/", predicted),
+                    costs_of(r, self.where), failure_of(r),
                 )
             )  # fmt: skip
         return found

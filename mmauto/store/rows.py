@@ -9,8 +9,9 @@ from sqlalchemy import Connection, Engine, Row, select
 
 from mmauto.store.lasting import lasting
 from mmauto.store.schema import epochs, trials
+from mmauto.store.shapes import ANYTHING, COSTS, TASK, shaped
 from mmauto.values import TargetSpec, TaskView
-from mmauto.views import Failure
+from mmauto.views import Costs, Failure
 
 
 def failure_of(row: Row[Any]) -> Failure | None:
@@ -20,8 +21,24 @@ def failure_of(row: Row[Any]) -> Failure | None:
     return Failure(row.failure_kind, row.failure_message, row.failure_traceback or "")
 
 
-def task_of(stored: Mapping[str, Any]) -> TaskView:
-    """A task that was stored with `dataclasses.asdict`."""
+def params_of(row: Row[Any], where: str) -> Mapping[str, Any]:
+    """A trial's candidate; ``where`` is its database."""
+    return shaped(row.params, ANYTHING, f"trial {row.id}'s params", where)  # type: ignore[no-any-return]
+
+
+def costs_of(row: Row[Any], where: str) -> Costs:
+    """What a trial cost; ``where`` is its database."""
+    return Costs(**shaped(row.costs, COSTS, f"trial {row.id}'s costs", where))
+
+
+def task_of(stored: Any, where: str) -> TaskView:
+    """A task that was stored with `dataclasses.asdict`; ``where`` is its database.
+
+    Raises:
+        StoreError: it is none.
+    """
+    shaped(stored, TASK, "task", where)
+    shaped(stored["primary"], tuple(stored["targets"]), "task.primary", where)
     targets = {
         name: TargetSpec(spec["name"], spec["kind"], tuple(spec["classes"]))
         for name, spec in stored["targets"].items()

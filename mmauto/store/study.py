@@ -26,7 +26,7 @@ from mmauto.space import Params
 from mmauto.store.database import connect, found, sqlite_url
 from mmauto.store.files import PREDICTIONS, save_arrays, stored_predictions
 from mmauto.store.lasting import lasting
-from mmauto.store.place import FILE, HOME, home, new_place, place_of, taken
+from mmauto.store.place import FILE, HOME, home, new_place, noted, place_of, taken
 from mmauto.store.reading import StudyReader
 from mmauto.store.rows import begun, writable
 from mmauto.store.schema import arms, epochs, studies, trials
@@ -87,7 +87,7 @@ class StudyStore(StudyReader):
             StoreError: its database cannot be read, or has lost the study.
         """
         place = place_of(folder)
-        engine = found(place.url) if place is not None else None
+        engine = found(place.url, begun=True) if place is not None else None
         row = None
         if place is not None and engine is not None:
             query = select(studies)
@@ -103,10 +103,14 @@ class StudyStore(StudyReader):
                     "--name"
                 )
             return None
-        if place.study and row.facts[HOME]["token"] != place.token:
+        if place.study and noted(row.facts).get("token") != place.token:
             engine.dispose()
             raise taken(place.study, place.url, row.facts)
-        return cls(engine, folder, row)
+        try:
+            return cls(engine, folder, row)
+        except StoreError:
+            engine.dispose()
+            raise
 
     @classmethod
     def create(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ from mmauto.config import StudyConfig, default_name, from_mapping
 from mmauto.data.formats import open_table
 from mmauto.data.inputs import Wanted, read_rows
 from mmauto.data.table import read_table
-from mmauto.errors import ConfigError, DataError
+from mmauto.errors import ConfigError, DataError, StoreError
 from mmauto.plugin import Fusion, hookimpl
 from mmauto.registry import load_registry
+from mmauto.store.place import settle
+from mmauto.store.study import StudyStore
 from mmauto.tuning.arms import make_arms
 from mmauto.values import TargetSpec, TaskView
 
@@ -212,3 +216,45 @@ def test_a_file_name_that_is_no_text_is_left_out_and_counted(tmp_path: Path) -> 
     data = read_table(tmp_path, target="label", text="text")
     assert len(data.ids) == 6
     assert "names that are not UTF-8 (1)" in " ".join(data.notes)
+
+
+@pytest.mark.parametrize("state", ["closed", "log", "log in use", "killed"])
+def test_a_note_that_names_another_program_s_database_changes_nothing_there(
+    tmp_path: Path, state: str
+) -> None:
+    def files() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in (tmp_path / "other").iterdir()}
+
+    (tmp_path / "other").mkdir()
+    path = tmp_path / "other" / "their s.db"
+    with closing(sqlite3.connect(path)) as other:
+        if state.startswith("log"):
+            other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE x (a)")
+        if state == "log in use":
+            other.execute("INSERT INTO x VALUES (1)")
+            other.commit()
+        if state == "killed":  # a log that nobody holds any more
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("CREATE TABLE y (a)")
+            left = files()
+        if state == "log in use":
+            assert "their s.db-wal" in files()
+            _refused(tmp_path, path, files)
+    if state == "killed":
+        for name, content in left.items():
+            (tmp_path / "other" / name).write_bytes(content)
+    _refused(tmp_path, path, files)
+
+
+def _refused(folder: Path, path: Path, files: Any) -> None:
+    (folder / "s").mkdir(exist_ok=True)
+    url = f"sqlite:///{path}"
+    note = f"url = {json.dumps(url)}\nstudy = 's'\ntoken = 't'\n"
+    (folder / "s" / "storage.toml").write_text(note)
+    before = {name: content for name, content in files().items() if not name.endswith("-shm")}
+    with pytest.raises(StoreError, match=r"needs a database .*their s\.db is not one: its tables"):
+        StudyStore.open(folder / "s")
+    assert settle(folder / "new", "s", url) == url  # --storage is the user's: asked, not written
+    after = {name: content for name, content in files().items() if not name.endswith("-shm")}
+    assert after == before

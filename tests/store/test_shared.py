@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -84,8 +85,34 @@ def test_a_study_stays_where_it_began(tmp_path: Path, shared: str, new_study: Ne
     assert settle(tmp_path / "far", "far", "") == shared
 
 
-def test_a_damaged_note_of_the_place_says_so(tmp_path: Path) -> None:
-    (tmp_path / "storage.toml").write_text("url = ")
+def test_a_file_with_others_tables_is_shared_where_the_user_says_so(
+    tmp_path: Path, shared: str, new_study: NewStudy
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "team.db")) as other:
+        other.execute("CREATE TABLE x (a)")
+    new_study(tmp_path / "a", "a", shared).close()
+    assert (tmp_path / "team.db").read_bytes()[18:20] == b"\2\2"  # ours, too, from now on
+    found = StudyStore.open(tmp_path / "a")
+    assert found is not None
+    found.close()
+
+
+def test_a_note_of_a_study_that_shares_nothing_is_refused(
+    tmp_path: Path, new_study: NewStudy
+) -> None:
+    new_study(tmp_path / "own", "own").close()
+    note = f"url = 'sqlite:///{tmp_path}/own/study.db'\nstudy = 'own'\ntoken = 't'\n"
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "storage.toml").write_text(note)
+    with pytest.raises(StoreError, match="has 'own' of another folder; choose another --name"):
+        StudyStore.open(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "content", ["url = ", "url = 'x'", "url = 3", "url = 'sqlite:///x'\na = 1"]
+)
+def test_a_damaged_note_of_the_place_says_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "storage.toml").write_text(content)
     with pytest.raises(StoreError, match=r"storage\.toml must say where a study is stored, it"):
         StudyStore.open(tmp_path)
 

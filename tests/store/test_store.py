@@ -166,13 +166,14 @@ def test_storing_trials_hardly_holds_up_a_search(tmp_path: Path) -> None:
     assert statistics.median(seconds) < 0.005  # 1 ms where nothing else runs
 
 
-def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [999, 0, -1])
+def test_an_unknown_schema_is_refused_and_left_alone(tmp_path: Path, version: int) -> None:
     make(tmp_path).close()
     with sqlite3.connect(tmp_path / "study.db") as database:
-        database.execute("UPDATE mmauto_schema SET version = 999, written_by = '9.9'")
+        database.execute(f"UPDATE mmauto_schema SET version = {version}, written_by = '9.9'")
     database.close()
     before = (tmp_path / "study.db").read_bytes()
-    with pytest.raises(StoreError, match=r"has schema 999, written by mmauto 9.9; upgrade"):
+    with pytest.raises(StoreError, match=rf"has schema {version}, written by mmauto 9.9; upgrade"):
         StudyStore.open(tmp_path)
     assert (tmp_path / "study.db").read_bytes() == before
 
