@@ -120,7 +120,14 @@ def end_before_setup(child: ChildProcess) -> None:
 
 
 @pytest.mark.fault("kill")
-@pytest.mark.parametrize("kill", [end_at_once, end_in_handshake, end_before_setup])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(end_at_once, marks=pytest.mark.slow),
+        end_in_handshake,
+        pytest.param(end_before_setup, marks=pytest.mark.slow),
+    ],
+)
 def test_a_child_that_is_killed_before_it_has_the_setup_is_started_again(
     setup: Setup, registry: Registry, make_job: Make, kill: Callable[[ChildProcess], None]
 ) -> None:
@@ -151,6 +158,7 @@ class Births:
         return process
 
 
+@pytest.mark.slow
 @pytest.mark.fault("kill")
 def test_replacements_that_are_killed_while_they_start_cost_no_trial(
     remote: ProcessExecutor, make_job: Make, monkeypatch: pytest.MonkeyPatch
