@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmauto.answers.weighted import weighted_score
-from mmauto.engine.metrics import METRICS, observed, score
+from mmauto.engine.metrics import METRICS, Metric, observed, score
 from mmauto.values import TargetSpec
 from mmauto.views import Interval
 
@@ -85,7 +85,7 @@ class Resampled:
     def mean(self, runs: Sequence[Scored]) -> Interval:
         """The mean over runs, rows and runs resampled crossed."""
         found = wider(interval(*self.crossed(runs)), self.stretch)
-        return possible(found, METRICS[self.metric].maximise)
+        return possible(found, METRICS[self.metric])
 
     def gain(self, runs: Sequence[Scored], reference: Sequence[Scored]) -> Interval:
         """How much better ``runs`` are than ``reference``: positive is better, whatever the metric.
@@ -158,11 +158,11 @@ def wider(found: Interval, by: float) -> Interval:
     return Interval(found.value, low, high)
 
 
-def possible(found: Interval, maximise: bool) -> Interval:
-    """No metric that is maximised exceeds 1, and none that is minimised is below 0."""
-    if maximise:
-        return replace(found, high=min(found.high, 1.0))
-    return replace(found, low=max(found.low, 0.0))
+def possible(found: Interval, metric: Metric) -> Interval:
+    """None that is maximised exceeds 1; none but R² is below 0."""
+    if metric.maximise:
+        found = replace(found, high=min(found.high, 1.0))
+    return found if metric.name == "r2" else replace(found, low=max(found.low, 0.0))
 
 
 def bootstrap_interval(

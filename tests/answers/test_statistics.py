@@ -15,6 +15,7 @@ from mmauto.answers.statistics import (
     bootstrap_interval,
     interval,
     paired_difference,
+    possible,
 )
 from mmauto.engine.metrics import METRICS, score
 from mmauto.values import Kind, TargetSpec
@@ -348,3 +349,11 @@ def test_an_interval_ends_where_the_metric_does() -> None:
     found = shared.mean([shared.score(run) for run in runs])
     assert found.high == 1.0
     assert found.low < found.value
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends"), [("auroc", (0.0, 1.0)), ("r2", (-0.5, 1.0)), ("mae", (0.0, 1.5))]
+)
+def test_intervals_end_where_their_metric_does(metric: str, ends: tuple[float, float]) -> None:
+    found = possible(Interval(0.5, -0.5, 1.5), METRICS[metric])
+    assert (found.low, found.high) == ends
