@@ -20,6 +20,7 @@ from mmauto.errors import ConfigError, StoreError, unknown
 from mmauto.findings import Finding, RoleGuess
 from mmauto.store.place import is_study, storage_of
 from mmauto.store.study import StudyStore
+from mmauto.toml import read_toml
 from mmauto.tuning.record import kept_settings, write_study_toml
 from mmauto.tuning.watch import Watcher
 from mmauto.views import ArmView, StudyView, TrialView
@@ -139,8 +140,11 @@ def best_model(folder: Path, arm: str | None) -> tuple[int, str]:
 
 def write_whole(folder: Path) -> None:
     """Write ``study.toml`` of the whole: a study file that `mmauto search` reads."""
-    about = next(dict(one.environment) for _, one in fold_stores(folder))
-    write_study_toml(folder / "study.toml", stored_config(folder), about, "")
+    first, about = next((fold, dict(one.environment)) for fold, one in fold_stores(folder))
+    # unlike the database, the first fold's file also has what may change when a study continues
+    part = from_mapping(read_toml(folder / "folds" / str(first) / "study.toml"))
+    time = None if part.time is None else part.time * part.folds
+    write_study_toml(folder / "study.toml", replace(part.whole, time=time), about, "")
 
 
 class _OneFold(Watcher):

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmauto import run
+from mmauto import folds, run
 from mmauto.config import StudyConfig, from_mapping
 from mmauto.errors import ConfigError
 from mmauto.store.files import save_truth
 from mmauto.store.study import StudyStore
+from mmauto.toml import read_toml
 from mmauto.tuning.record import write_study_toml
 from mmauto.values import TargetSpec, TaskView
 
@@ -74,3 +75,10 @@ def test_folds_go_on_with_the_time_of_the_whole(tmp_path: Path, resumed: list[St
     begin(config.part(1))
     run.resume(tmp_path / "s")
     assert resumed == [config]
+
+
+def test_the_study_file_of_all_folds_says_what_each_was_given(tmp_path: Path) -> None:
+    config = make(tmp_path, folds=3, engine="ray", cpus_per_trial=2.0, **KEPT)
+    begin(config.part(1))
+    folds.write_whole(config.folder)
+    assert from_mapping(read_toml(config.folder / "study.toml")) == config

@@ -224,7 +224,6 @@ class StudyStore(StudyReader):
             values: trial id -> validation metric.
         """
         rows = [{"trial_id": i, "epoch": epoch, "value": value} for i, value in values.items()]
-
         later = [{"own": identity, "since": epoch} for identity in values]
 
         def work(connection: Connection) -> None:
